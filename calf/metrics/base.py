@@ -1,0 +1,134 @@
+"""The two protocols that a metric follows, and what a metric may say of itself.
+
+A metric is a class. Its constructor's keyword parameters, with their annotations and defaults, are its options.
+It has one method: `score` (a response metric) or `judge` (a comparison metric). Everything else is optional and
+has the defaults of `Traits`::
+
+    class Bullets:
+        needs_reference = False
+
+        def __init__(self, weight: float = 1.0) -> None:
+            self.weight = weight
+
+        def score(self, items):
+            return [self.weight * item.response.count("-") for item in items]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from calf.types import Comparison, Failure, Opinion, Order, Score, Setting, Verdict
+
+__all__ = ["ComparisonMetric", "Pair", "Preparation", "Response", "ResponseMetric", "Traits", "traits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a response metric sees: one response and what it answers. No label, no source, no id."""
+
+    question: str
+    context: str
+    reference: str | None
+    response: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a comparison metric sees: two responses in the order in which they are shown. Never the label.
+
+    Attributes:
+        id: the comparison's id.
+        order: "given" if response_a is the dataset's response_a, "swapped" if it is the dataset's response_b.
+        repeat: 0 for the first judgment of this order, 1 for the second, ...
+        source_a, source_b: who wrote them, in the order shown; for metrics such as `always-model` only.
+    """
+
+    id: str
+    question: str
+    context: str
+    reference: str | None
+    response_a: str
+    response_b: str
+    language: str
+    setting: Setting
+    subject: str | None
+    source_a: str | None
+    source_b: str | None
+    order: Order
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What a metric may look at before it judges: the whole dataset (not only the selection) and the run's seed."""
+
+    comparisons: Sequence[Comparison]
+    seed: int
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The dataset's languages, sorted."""
+        return tuple(sorted({c.language for c in self.comparisons}))
+
+
+@runtime_checkable
+class ResponseMetric(Protocol):
+    """Scores one response; higher is better."""
+
+    def score(self, items: Sequence[Response]) -> Iterable[float | Score | Failure]:
+        """One outcome per item, in order; may be a generator, which is read one by one."""
+        ...
+
+
+@runtime_checkable
+class ComparisonMetric(Protocol):
+    """Judges two responses together."""
+
+    def judge(self, items: Sequence[Pair]) -> Iterable[Verdict | Opinion | Failure]:
+        """One outcome per item, in order; may be a generator, which is read one by one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a metric may say of itself by class attributes of these names; the defaults hold for what it leaves out.
+
+    Attributes:
+        family: floor, lexical, embedding, judge, trained, agents, or "custom".
+        version: raised when the same options give other values; part of the signature.
+        needs_reference: without a reference the judgment is a failure of kind `no_reference`, and the metric
+            is not called.
+        languages: the languages it can judge; None means any.
+        libraries: distributions whose versions change its values; part of the signature.
+        packages: importable packages that it needs, by import name.
+        extra: the extra of `calf-eval` that brings `packages`.
+        batch_size: how many items it is given at once.
+
+    Optional methods: `prepare(preparation: Preparation) -> None` is called once before the first item, and may
+    raise `calf.UserError`; `describe(languages: Sequence[str]) -> Mapping[str, str]` gives what else its values
+    depend on (model, tokenizer), for the signature; `scale(language: str) -> str` names what makes scores of two
+    languages comparable (the model): correlations are not pooled over different scales.
+    """
+
+    family: str = "custom"
+    version: int = 1
+    needs_reference: bool = True
+    languages: tuple[str, ...] | None = None
+    libraries: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    batch_size: int = 32
+
+
+def traits_of(metric: type[Any] | object) -> Traits:
+    """The traits of a metric class or instance."""
+    found: Mapping[str, Any] = {
+        name: getattr(metric, name) for name in Traits.__dataclass_fields__ if hasattr(metric, name)
+    }
+    return Traits(**found)
