@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real files that `CALF_SHARED_DATA` names (default: ../shared/data); skips where it is absent."""
+    named = os.environ.get("CALF_SHARED_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real files not found in {folder}; set CALF_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache, or reaches a hub."""
+    monkeypatch.setenv("CALF_CACHE", str(tmp_path / "calf-cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
