@@ -1,0 +1,128 @@
+"""Definitions of metrics: the TOML files of the workspace and of CALF, and the entry points of installed packages."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from calf.errors import DataError, UnknownNameError
+from calf.workspace import builtin_folder, find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
+    from pathlib import Path
+
+__all__ = [
+    "ENTRY_POINTS",
+    "Definition",
+    "definition_files",
+    "find_definition",
+    "from_entry_point",
+    "origin_of",
+    "plug_ins",
+    "read_definition",
+]
+
+ENTRY_POINTS = "calf.metrics"
+_KEYS = {"adapter", "summary", "parameters", "options"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a name stands for.
+
+    Attributes:
+        adapter: `package.module:Name` or `path/to/file.py:Name`.
+        origin: "built-in", "workspace", "plug-in DISTRIBUTION VERSION" or "code".
+        parameters: constructor arguments that are fixed here.
+        options: defaults that a user may override.
+    """
+
+    name: str
+    adapter: str
+    origin: str
+    summary: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_definition(name: str, seen: tuple[str, ...] = ()) -> Definition:
+    """What `name` stands for.
+
+    Args:
+        name: a metric's name, or an adapter.
+        seen: names on the way here, to find circles.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        DataError: its file is not as it must be.
+    """
+    if ":" in name:
+        return Definition(name, name, "code")
+    files = definition_files()
+    if name in files:
+        return read_definition(name, files[name], seen)
+    points = plug_ins()
+    for point in points:
+        if point.name == name:
+            return from_entry_point(point)
+    raise UnknownNameError("metric", name, {*files, *(p.name for p in points)}, "`calf metrics list` shows all")
+
+
+def definition_files() -> dict[str, Path]:
+    """The definition files by metric name; a workspace's hides one that CALF brings."""
+    files: dict[str, Path] = {}
+    for place in find_workspace().definitions:
+        for path in sorted((place / "metrics").glob("*.toml")):
+            files.setdefault(path.stem, path)
+    return files
+
+
+def origin_of(path: Path) -> str:
+    """Where a definition file is from."""
+    return "built-in" if path.is_relative_to(builtin_folder()) else "workspace"
+
+
+def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Definition:
+    """A definition file; an `adapter` that names another metric takes over its adapter and settings."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"not a TOML file: {error}", path) from None
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise DataError(f"unknown key {unknown[0]!r}; a metric's keys: {', '.join(sorted(_KEYS))}", path)
+    adapter = table.get("adapter")
+    if not isinstance(adapter, str):
+        raise DataError("the key 'adapter' is missing: package.module:Name, file.py:Name or a metric's name", path)
+    parameters, options = table.get("parameters", {}), table.get("options", {})
+    if not isinstance(parameters, dict) or not isinstance(options, dict):
+        raise DataError("'parameters' and 'options' must be tables", path)
+    summary = str(table.get("summary", ""))
+    if ":" not in adapter:
+        if adapter in (*seen, name):
+            raise DataError(f"the adapter {adapter!r} leads back to itself", path)
+        base = find_definition(adapter, (*seen, name))
+        return Definition(
+            name, base.adapter, origin_of(path), summary or base.summary,
+            {**base.parameters, **parameters}, {**base.options, **options},
+        )  # fmt: skip
+    module, _, attribute = adapter.rpartition(":")
+    if module.endswith(".py"):
+        adapter = f"{(path.parent / module).resolve()}:{attribute}"
+    return Definition(name, adapter, origin_of(path), summary, parameters, options)
+
+
+def plug_ins() -> list[EntryPoint]:
+    """The entry points of installed packages, by name; nothing of theirs is imported."""
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+
+
+def from_entry_point(point: EntryPoint) -> Definition:
+    """What an entry point stands for."""
+    origin = f"plug-in {point.dist.name} {point.dist.version}" if point.dist else "plug-in"
+    return Definition(point.name, f"{point.module}:{point.attr}", origin)

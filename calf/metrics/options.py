@@ -1,0 +1,207 @@
+"""A metric's options: read from its constructor, parsed, checked, and written the same way everywhere.
+
+`bertscore[layer=9,model=roberta-large]` is a variant: a name and its options. Values with commas or brackets go in
+double quotes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import types
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from calf.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Option", "check_options", "is_secret", "options_of", "parse_pairs", "parse_spec", "write_spec"]
+
+_SPEC = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>.*)\])?", re.DOTALL)
+_PAIR = re.compile(r"""\s*(?P<key>[^=,"]+?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*))\s*(?:,|$)""")
+_SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password)$", re.IGNORECASE)
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a metric: its name, the types it takes, and its default."""
+
+    name: str
+    annotation: Any
+    default: Any
+    required: bool
+
+    @property
+    def kind(self) -> str:
+        """The type in words, e.g. "f1|precision|recall" or "int or none"."""
+        words = []
+        for part in _alternatives(self.annotation):
+            if typing.get_origin(part) is Literal:
+                words.append("|".join(map(str, typing.get_args(part))))
+            else:
+                words.append("none" if part is types.NoneType else getattr(part, "__name__", str(part)))
+        return " or ".join(words)
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option's value must never be written anywhere (`api_key`, `token`, ...)."""
+    return _SECRET.search(name) is not None
+
+
+def options_of(metric: type[Any]) -> dict[str, Option]:
+    """The options of a metric class: the keyword parameters of its constructor.
+
+    Raises:
+        OptionError: a parameter's annotation cannot be understood.
+    """
+    if metric.__init__ is object.__init__:
+        return {}
+    try:
+        hints = typing.get_type_hints(metric.__init__)
+    except NameError as error:
+        raise OptionError(
+            f"metric class {metric.__qualname__}: an annotation of __init__ is unknown: {error}"
+        ) from None
+    found = {}
+    for parameter in list(inspect.signature(metric.__init__).parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        required = parameter.default is parameter.empty
+        annotation = hints.get(parameter.name, str if required else type(parameter.default))
+        found[parameter.name] = Option(parameter.name, annotation, None if required else parameter.default, required)
+    return found
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Splits `name[key=value,...]` into the name and its options, as text.
+
+    Raises:
+        OptionError: the brackets or a pair are malformed.
+    """
+    match = _SPEC.fullmatch(spec.strip())
+    if match is None:
+        raise OptionError(f"metric {spec!r} is malformed; write name[key=value,key=value]")
+    name, inner = match["name"].strip(), match["options"]
+    pairs: dict[str, str] = {}
+    at = 0
+    while inner and at < len(inner):
+        pair = _PAIR.match(inner, at)
+        if pair is None:
+            raise OptionError(f"metric {spec!r}: cannot read {inner[at:]!r}; write key=value, separated by commas")
+        quoted = pair["quoted"]
+        _add(pairs, pair["key"], pair["plain"].strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted), spec)
+        at = pair.end()
+    return name, pairs
+
+
+def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """Reads repeated `key=value` arguments of the option `flag`.
+
+    Raises:
+        OptionError: one has no `=`, or a key stands twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise OptionError(f"{flag} {pair!r}: write {flag} key=value")
+        _add(found, key.strip(), value, f"{flag} {pair}")
+    return found
+
+
+def write_spec(name: str, options: Mapping[str, Any]) -> str:
+    """`name[key=value,...]`, keys sorted, secrets left out; the inverse of `parse_spec`."""
+    parts = []
+    for key in sorted(options):
+        if is_secret(key):
+            continue
+        text = write_value(options[key])
+        if re.search(r'[,\[\]"\\]', text) or text != text.strip():
+            text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+        parts.append(f"{key}={text}")
+    return f"{name}[{','.join(parts)}]" if parts else name
+
+
+def write_value(value: Any) -> str:
+    """An option's value as text: true, false and none in lower case."""
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def check_options(metric: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given options with their right types.
+
+    Args:
+        metric: the metric's name, for messages.
+        known: its options.
+        given: values as text (command line) or already typed (TOML, Python).
+
+    Raises:
+        OptionError: an unknown name, with a suggestion, or a value of a wrong type.
+    """
+    checked = {}
+    for name, value in given.items():
+        option = known.get(name)
+        if option is None:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            listed = ", ".join(sorted(known)) or "none"
+            raise OptionError(f"metric {metric!r} has no option {name!r}{hint} (its options: {listed})")
+        checked[name] = _convert(metric, option, value)
+    return checked
+
+
+def _add(pairs: dict[str, str], key: str, value: str, where: str) -> None:
+    if key in pairs:
+        raise OptionError(f"{where}: option {key!r} is given twice")
+    pairs[key] = value
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _convert(metric: str, option: Option, value: Any) -> Any:
+    """`value` as one of the option's types: text is parsed, typed values must fit."""
+    parts = _alternatives(option.annotation)
+    for part in sorted(parts, key=lambda p: p is str):  # text is what fits when nothing else does
+        result = _as_type(part, value)
+        if result is not _NO:
+            return result
+    shown = "(hidden)" if is_secret(option.name) else repr(value)
+    choices = [str(c) for part in parts if typing.get_origin(part) is Literal for c in typing.get_args(part)]
+    close = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise OptionError(f"metric {metric!r}: option {option.name}={shown} must be {option.kind}{hint}")
+
+
+_NO = object()
+
+
+def _as_type(part: Any, value: Any) -> Any:
+    text = value.strip() if isinstance(value, str) else None
+    if part is types.NoneType:
+        return None if value is None or (text is not None and text.lower() in ("none", "null")) else _NO
+    if typing.get_origin(part) is Literal:
+        return next((c for c in typing.get_args(part) if value == c or (text is not None and text == str(c))), _NO)
+    if part is bool:
+        if isinstance(value, bool):
+            return value
+        return True if text and text.lower() in _TRUE else False if text and text.lower() in _FALSE else _NO
+    if part in (int, float):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and (part is float or value == int(value)):
+            return part(value)
+        try:
+            return _NO if text is None else part(text)
+        except ValueError:
+            return _NO
+    if part is str:
+        return value if isinstance(value, str) else _NO
+    return value if part is Any or (isinstance(part, type) and isinstance(value, part)) else _NO

@@ -1,0 +1,235 @@
+"""Finds a metric by name and makes it ready.
+
+A name is looked up in the workspace's `metrics/*.toml`, in the definitions that CALF brings, then among the entry
+points of the group `calf.metrics`. `package.module:Name` and `path/to/file.py:Name` name a class directly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from calf.errors import CalfError, MissingDependencyError, OptionError
+from calf.metrics.adapters import code_digest, import_class
+from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, traits_of
+from calf.metrics.definitions import (
+    Definition,
+    definition_files,
+    find_definition,
+    from_entry_point,
+    origin_of,
+    plug_ins,
+    read_definition,
+)
+from calf.metrics.options import Option, check_options, is_secret, options_of, parse_spec, write_spec, write_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Listing", "LoadedMetric", "Recipe", "list_metrics", "load_metric"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What it takes to make the metric again, in another process too.
+
+    Attributes:
+        adapter: `package.module:Name` or `path/to/file.py:Name`.
+        arguments: all constructor arguments that are not the class's defaults.
+    """
+
+    adapter: str
+    arguments: Mapping[str, Any]
+
+    def make(self) -> ResponseMetric | ComparisonMetric:
+        """A new instance.
+
+        Raises:
+            OptionError: the constructor refuses its arguments.
+        """
+        cls = import_class(self.adapter)
+        try:
+            made: ResponseMetric | ComparisonMetric = cls(**self.arguments)
+        except CalfError:
+            raise
+        except Exception as error:
+            raise OptionError(f"metric {self.adapter} cannot be made: {type(error).__name__}: {error}") from error
+        return made
+
+
+@dataclass(frozen=True)
+class LoadedMetric:
+    """A metric, found and checked, with its options.
+
+    Attributes:
+        name: as written in tables: `rouge-l` or `rouge-l[measure=recall]`.
+        cls: its class.
+        recipe: how to make it.
+        settings: all its options and parameters with their values.
+        origin: "built-in", "workspace", "plug-in DISTRIBUTION VERSION" or "code".
+        summary: one line.
+    """
+
+    name: str
+    cls: type[Any]
+    recipe: Recipe
+    settings: Mapping[str, Any]
+    origin: str
+    summary: str = ""
+
+    @cached_property
+    def instance(self) -> ResponseMetric | ComparisonMetric:
+        """The metric itself, made at first use.
+
+        Raises:
+            MissingDependencyError: a package that it needs is not installed.
+            OptionError: the constructor refuses its options.
+        """
+        for package in self.traits.packages:
+            if importlib.util.find_spec(package) is None:
+                raise MissingDependencyError(f"metric {self.name!r}", package, self.traits.extra)
+        return self.recipe.make()
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What the class says of itself."""
+        return traits_of(self.cls)
+
+    @property
+    def kind(self) -> Literal["response", "comparison"]:
+        """Whether it scores single responses or judges two together."""
+        return "response" if hasattr(self.cls, "score") else "comparison"
+
+    def signature(self, languages: Sequence[str]) -> str:
+        """All that its values depend on, in one line: options, version, code, libraries, models by language."""
+        parts = {key: write_value(value) for key, value in self.settings.items() if not is_secret(key)}
+        parts["version"] = str(self.traits.version)
+        if not self.cls.__module__.startswith("calf."):
+            parts["code"] = code_digest(self.cls)
+            if self.origin.startswith("plug-in "):
+                parts["plug-in"] = self.origin.removeprefix("plug-in ").replace(" ", "==")
+        for library in self.traits.libraries:
+            from importlib.metadata import version
+
+            parts[library] = version(library)
+        describe = getattr(self.instance, "describe", None)
+        if describe is not None:
+            parts.update(describe(languages))
+        base = parse_spec(self.name)[0]
+        return "|".join([base, *(f"{key}:{parts[key]}" for key in sorted(parts))])
+
+    def scale(self, language: str) -> str:
+        """What scores must share to be compared between languages: the model, for those that have one by language."""
+        scale = getattr(self.instance, "scale", None)
+        return "" if scale is None else str(scale(language))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A metric as `calf metrics list` shows it.
+
+    Attributes:
+        problem: why it cannot be used now ("" if it can): a broken plug-in, or what to install.
+    """
+
+    name: str
+    origin: str
+    summary: str = ""
+    kind: str = ""
+    traits: Traits = field(default_factory=Traits)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    adapter: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+def load_metric(spec: str, **options: Any) -> LoadedMetric:
+    """Finds a metric and checks its options.
+
+    Args:
+        spec: a name, a variant such as `rouge-l[measure=recall]`, `package.module:Name` or `path/to/file.py:Name`.
+        options: more options, as `-o key=value` gives them.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        OptionError: an option is unknown or has a wrong value.
+        UserError: its code or definition is broken.
+    """
+    base, inner = parse_spec(spec)
+    twice = set(inner) & set(options)
+    if twice:
+        raise OptionError(f"metric {spec!r}: option {min(twice)!r} is given twice")
+    definition = find_definition(base)
+    cls, known, defaults = _open(definition)
+    given = check_options(base, known, {**inner, **options})
+    changed = {k: v for k, v in given.items() if k not in defaults or defaults[k] != v}
+    arguments = {**definition.parameters, **defaults, **given}
+    missing = [o.name for o in known.values() if o.required and o.name not in arguments]
+    if missing:
+        raise OptionError(f"metric {base!r} needs the option {missing[0]!r}: -o {missing[0]}=...")
+    values = {**{o.name: o.default for o in known.values()}, **arguments}
+    return LoadedMetric(
+        name=write_spec(base, changed),
+        cls=cls,
+        recipe=Recipe(definition.adapter, arguments),
+        settings=values,
+        origin=definition.origin,
+        summary=definition.summary or _first_line(cls),
+    )
+
+
+def list_metrics() -> list[Listing]:
+    """All metrics that can be named, sorted; one that is broken is listed with its problem."""
+    listings: dict[str, Listing] = {}
+    for name, path in sorted(definition_files().items()):
+        try:
+            listings[name] = _listing(read_definition(name, path))
+        except CalfError as error:
+            listings[name] = Listing(name, origin_of(path), problem=str(error))
+    for point in plug_ins():
+        definition = from_entry_point(point)
+        if point.name in listings:
+            problem = f"hidden by the {listings[point.name].origin} metric of that name"
+            listings[f"{point.name} ({definition.origin})"] = Listing(point.name, definition.origin, problem=problem)
+            continue
+        try:
+            listings[point.name] = _listing(definition)
+        except CalfError as error:
+            listings[point.name] = Listing(point.name, definition.origin, problem=str(error))
+    return [listings[name] for name in sorted(listings)]
+
+
+def _listing(definition: Definition) -> Listing:
+    cls, known, defaults = _open(definition)
+    traits = traits_of(cls)
+    absent = [package for package in traits.packages if importlib.util.find_spec(package) is None]
+    return Listing(
+        name=definition.name,
+        origin=definition.origin,
+        summary=definition.summary or _first_line(cls),
+        kind="response" if hasattr(cls, "score") else "comparison",
+        traits=traits,
+        options=known,
+        adapter=definition.adapter,
+        defaults={**{o.name: o.default for o in known.values() if not o.required}, **defaults},
+        problem=f"pip install 'calf-eval[{traits.extra}]'" if absent else "",
+    )
+
+
+def _open(definition: Definition) -> tuple[type[Any], dict[str, Option], dict[str, Any]]:
+    """The class of a definition, the options that a user may set, and the definition's own defaults for them."""
+    cls = import_class(definition.adapter)
+    known = options_of(cls)
+    check_options(definition.name, known, definition.parameters)
+    for name in definition.parameters:
+        known.pop(name)
+    defaults = check_options(definition.name, known, definition.options)
+    return cls, known, {**{o.name: o.default for o in known.values() if not o.required}, **defaults}
+
+
+def _first_line(cls: type[Any]) -> str:
+    return (inspect.getdoc(cls) or "").partition("\n")[0]

@@ -1,0 +1,167 @@
+"""The plan of a run: which items a metric must judge, each once, and how its outcomes become judgments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from calf.decide import Judgment, verdict_of_scores
+from calf.hashing import digest
+from calf.metrics.base import Pair, Response
+from calf.types import LABELS, Failure, Opinion, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from calf.decide import OrderChoice
+    from calf.metrics.registry import LoadedMetric
+    from calf.types import Comparison, Order, Verdict
+
+__all__ = ["Outcome", "Unit", "assemble", "check_outcome", "plan", "precluded"]
+
+Outcome = Score | Opinion | Failure
+
+_MIRROR: Mapping[Verdict, Verdict] = {"response_a": "response_b", "response_b": "response_a", "same": "same"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One item to judge, under the key by which its outcome is kept."""
+
+    key: str
+    item: Response | Pair
+
+
+def plan(metric: LoadedMetric, comparisons: Sequence[Comparison], order: OrderChoice, repeats: int) -> list[Unit]:
+    """What must be judged, without repetition, in the order of the comparisons.
+
+    A response metric gets every distinct (question, context, reference, response, language) once per repeat, in
+    whatever comparisons and orders it stands; a comparison metric gets every comparison once per order and repeat.
+    """
+    units: dict[str, Unit] = {}
+    for comparison in comparisons:
+        for repeat in range(repeats):
+            if metric.kind == "response":
+                for side in ("a", "b"):
+                    response = _response(comparison, side)
+                    key = _response_key(response, repeat)
+                    if key not in units:
+                        units[key] = Unit(key, response)
+            else:
+                for shown in _orders(order):
+                    key = _pair_key(comparison.id, shown, repeat)
+                    units[key] = Unit(key, _pair(comparison, shown, repeat))
+    return list(units.values())
+
+
+def precluded(metric: LoadedMetric, item: Response | Pair) -> Failure | None:
+    """The failure that is certain before the metric is asked; None if it can be asked."""
+    traits = metric.traits
+    if traits.needs_reference and item.reference is None:
+        return Failure("no_reference", "the comparison has no reference")
+    if traits.languages is not None and item.language not in traits.languages:
+        return Failure("unsupported_language", f"the metric judges {', '.join(traits.languages)}, not {item.language}")
+    return None
+
+
+def check_outcome(kind: str, outcome: Any) -> Outcome:
+    """What a metric returned, as a Score, Opinion or Failure; what is neither is a failure of kind `bad_output`."""
+    if isinstance(outcome, Failure):
+        return outcome
+    if kind == "response":
+        value = outcome.value if isinstance(outcome, Score) else outcome
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return Failure("bad_output", f"score is {type(value).__name__}, not a number")
+        if not math.isfinite(number):
+            return Failure("bad_output", f"score is {number}, not a finite number")
+        if isinstance(outcome, Score):
+            return Score(number, outcome.explanation, outcome.usage, outcome.seconds)
+        return Score(number)
+    opinion = outcome if isinstance(outcome, Opinion) else Opinion(outcome)
+    if opinion.verdict not in LABELS:
+        return Failure("bad_output", f"verdict {str(opinion.verdict)[:80]!r} is none of {', '.join(LABELS)}")
+    if opinion.probabilities is not None:
+        shares = opinion.probabilities
+        if len(shares) != 3 or not all(0 <= p <= 1 for p in shares) or abs(sum(shares) - 1) > 1e-6:
+            return Failure("bad_output", f"probabilities {shares} are not three numbers that sum to 1")
+    return opinion
+
+
+def assemble(
+    metric: LoadedMetric,
+    comparisons: Sequence[Comparison],
+    order: OrderChoice,
+    repeats: Mapping[str, int],
+    outcomes: Mapping[str, Outcome],
+) -> list[Judgment]:
+    """The judgments of all comparisons, in the dataset's sides.
+
+    Args:
+        repeats: how often each comparison (by id) was judged.
+        outcomes: by unit key; every unit of `plan` must be there.
+    """
+    judgments = []
+    for comparison in comparisons:
+        keys: tuple[str, str] | None = None
+        for repeat in range(repeats[comparison.id]):
+            if metric.kind == "response":
+                keys = tuple(_response_key(_response(comparison, side), repeat) for side in "ab")  # type: ignore[assignment]  # two sides
+            for shown in _orders(order):
+                if keys is not None:
+                    judgments.append(_from_scores(comparison.id, shown, repeat, outcomes[keys[0]], outcomes[keys[1]]))
+                else:
+                    outcome = outcomes[_pair_key(comparison.id, shown, repeat)]
+                    judgments.append(_from_opinion(comparison.id, shown, repeat, outcome))
+    return judgments
+
+
+def _orders(order: OrderChoice) -> tuple[Order, ...]:
+    return ("given", "swapped") if order == "both" else (order,)
+
+
+def _response(comparison: Comparison, side: str) -> Response:
+    text = comparison.response_a if side == "a" else comparison.response_b
+    return Response(comparison.question, comparison.context, comparison.reference, text, comparison.language)
+
+
+def _response_key(item: Response, repeat: int) -> str:
+    return digest(item.question, item.context, item.reference, item.response, item.language, repeat, length=24)
+
+
+def _pair_key(name: str, order: Order, repeat: int) -> str:
+    return f"{order}/{repeat}/{name}"
+
+
+def _pair(c: Comparison, order: Order, repeat: int) -> Pair:
+    sides = ((c.response_a, c.source_a), (c.response_b, c.source_b))
+    first, second = sides if order == "given" else sides[::-1]
+    return Pair(
+        id=c.id, question=c.question, context=c.context, reference=c.reference,
+        response_a=first[0], response_b=second[0], language=c.language, setting=c.setting, subject=c.subject,
+        source_a=first[1], source_b=second[1], order=order, repeat=repeat,
+    )  # fmt: skip
+
+
+def _from_scores(name: str, order: Order, repeat: int, a: Outcome, b: Outcome) -> Judgment:
+    for outcome in (a, b):
+        if isinstance(outcome, Failure):
+            return Judgment(name, order, repeat, failure=outcome.kind)
+    assert isinstance(a, Score)  # noqa: S101  # what is not a failure is a score, as check_outcome made it
+    assert isinstance(b, Score)  # noqa: S101  # as above
+    return Judgment(name, order, repeat, a.value, b.value, verdict_of_scores(a.value, b.value))
+
+
+def _from_opinion(name: str, order: Order, repeat: int, outcome: Outcome) -> Judgment:
+    if isinstance(outcome, Failure):
+        return Judgment(name, order, repeat, failure=outcome.kind)
+    assert isinstance(outcome, Opinion)  # noqa: S101  # what is not a failure is an opinion, as check_outcome made it
+    swapped = order == "swapped"
+    verdict = _MIRROR[outcome.verdict] if swapped else outcome.verdict
+    if outcome.probabilities is None:
+        return Judgment(name, order, repeat, verdict=verdict)
+    first, second, _ = outcome.probabilities
+    a, b = (second, first) if swapped else (first, second)
+    return Judgment(name, order, repeat, a, b, verdict)
