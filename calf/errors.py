@@ -36,6 +36,16 @@ class CalfError(Exception):
 
     exit_code: ClassVar[int] = 70
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels between processes by its message, whatever its constructor takes."""
+        return _remade, (type(self), str(self))
+
+
+def _remade(kind: type[CalfError], message: str) -> CalfError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
 
 class UserError(CalfError):
     """A mistake that the user can mend."""

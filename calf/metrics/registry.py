@@ -30,7 +30,7 @@ from calf.metrics.options import Option, check_options, is_secret, options_of, p
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Listing", "LoadedMetric", "Recipe", "list_metrics", "load_metric"]
+__all__ = ["Listing", "LoadedMetric", "Recipe", "describe_metric", "list_metrics", "load_metric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,16 @@ def list_metrics() -> list[Listing]:
         except CalfError as error:
             listings[point.name] = Listing(point.name, definition.origin, problem=str(error))
     return [listings[name] for name in sorted(listings)]
+
+
+def describe_metric(spec: str) -> Listing:
+    """What can be said of a metric without its packages; options in `spec` are not read.
+
+    Raises:
+        UnknownNameError: there is no such metric.
+        UserError: its code or definition is broken.
+    """
+    return _listing(find_definition(parse_spec(spec)[0]))
 
 
 def _listing(definition: Definition) -> Listing:

@@ -1,0 +1,218 @@
+"""Kendall's tau-b, Spearman and Pearson of the score difference with the label, under many weightings at once.
+
+The label is coded +1 (response_a), 0 (same), -1 (response_b). With three classes, both rank correlations follow from
+three Mann-Whitney sums, U(hi, lo) = sum of w_i w_j sign(d_i - d_j) over i in class hi, j in class lo, from the totals
+of the classes and from those of tied differences. One sort serves all resamples: a resample is a vector of weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from calf.analysis.bootstrap import multiplicities, weighted_sums
+from calf.analysis.counts import ratio
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from calf.analysis.observations import Floats, Integers
+
+__all__ = ["Cells", "Correlations", "both_orders", "correlations", "resample_correlations"]
+
+_FEW_CELLS = 64
+# So many that work arrays fit a cache; not a power of two, since a cache maps such strides to few places.
+_RESAMPLES_AT_ONCE = 60
+_NUMBERS_AT_ONCE = 1 << 21  # of a work array; from 35,000 cells on this bounds the memory
+
+
+class Correlations(NamedTuple):
+    """Each an array (resamples,) in [-1, 1]; NaN where the differences are all equal, or the labels are."""
+
+    kendall_tau: Floats
+    spearman: Floats
+    pearson: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Rows summed up by (label, difference): rows that agree in both count as one cell with their total weight.
+
+    Make one with `Cells.of`. Cells stand by label (response_a, response_b, same), then by rising difference.
+
+    Attributes:
+        value: the difference, shifted and scaled so that squares neither overflow nor cancel, shape (cells,).
+        bounds: where each label's cells begin, and the end, shape (4,).
+        below: for the pairs of labels (A, B), (A, same), (same, B): how many cells of the second lie below each cell of
+            the first, and how many lie below it or level with it, shape (2, cells of the first).
+        level_order: cells by rising difference, shape (cells,).
+        level_starts: where in `level_order` each distinct difference begins, shape (levels,).
+        group, weight: of the rows, cell by cell, shape (n,).
+        row_starts: where in these each cell begins, shape (cells,).
+        table: weight of each group in each cell, shape (cells, groups), if cells are few; else None.
+    """
+
+    value: Floats
+    bounds: tuple[int, int, int, int]
+    below: tuple[Integers, Integers, Integers]
+    level_order: Integers
+    level_starts: Integers
+    group: Integers
+    weight: Floats
+    row_starts: Integers
+    table: Floats | None
+
+    @classmethod
+    def of(cls, difference: Floats, label: NDArray[np.int8], weight: Floats, group: Integers, groups: int) -> Cells:
+        """Sort once.
+
+        Args:
+            difference: finite, shape (n,), n at least 1.
+            label: 0, 1 or 2, shape (n,).
+            weight: whole numbers (`integer_weights`), shape (n,).
+            group: each in range(groups), shape (n,).
+            groups: the number of groups, those without a row among them.
+        """
+        order = np.lexsort((difference, label))
+        sorted_difference, sorted_label = difference[order], label[order]
+        new = np.ones(order.size, dtype=np.bool_)
+        new[1:] = (sorted_difference[1:] != sorted_difference[:-1]) | (sorted_label[1:] != sorted_label[:-1])
+        row_starts = np.flatnonzero(new)
+        value = sorted_difference[row_starts]
+        cells = value.size
+        first, second, third = (int(b) for b in np.searchsorted(sorted_label[row_starts], (0, 1, 2)))
+        of_a, of_b, of_s = value[first:second], value[second:third], value[third:]
+        level_order = np.argsort(value, kind="stable")
+        levels = value[level_order]
+        level_starts = np.flatnonzero(np.concatenate(([True], levels[1:] != levels[:-1])))
+        group, weight = group[order], weight[order]
+        table = None
+        if cells <= _FEW_CELLS:
+            place = (np.cumsum(new) - 1) * groups + group
+            table = np.asarray(np.bincount(place, weights=weight, minlength=cells * groups), dtype=np.float64)
+            table = table.reshape(cells, groups)
+        return cls(
+            value=_scaled(value),
+            bounds=(first, second, third, cells),
+            below=(_below(of_a, of_b), _below(of_a, of_s), _below(of_s, of_b)),
+            level_order=level_order,
+            level_starts=level_starts,
+            group=group,
+            weight=weight,
+            row_starts=row_starts,
+            table=table,
+        )
+
+    @property
+    def total(self) -> Floats:
+        """The weights of the cells as they are, shape (cells, 1)."""
+        return np.add.reduceat(self.weight, self.row_starts)[:, np.newaxis]
+
+    def resampled(self, drawn: NDArray[np.uint8]) -> Floats:
+        """The weights of the cells in each resample, shape (cells, resamples), from (groups, resamples)."""
+        if self.table is not None:
+            return weighted_sums(self.table, drawn)
+        rows = drawn[self.group].astype(np.float64)
+        rows *= self.weight[:, np.newaxis]
+        return rows if self.row_starts.size == self.group.size else np.add.reduceat(rows, self.row_starts, axis=0)
+
+
+def both_orders(
+    difference: Floats, label: NDArray[np.int8], weight: Floats, group: Integers
+) -> tuple[Floats, NDArray[np.int8], Floats, Integers]:
+    """Every row as it is and with A and B changed, the same weight each; arrays of shape (2n,)."""
+    swapped = np.array([1, 0, 2], dtype=np.int8)[label]
+    return (
+        np.concatenate((difference, -difference)),
+        np.concatenate((label, swapped)),
+        np.concatenate((weight, weight)),
+        np.concatenate((group, group)),
+    )
+
+
+def resample_correlations(cells: Cells, groups: int, resamples: int, seed: int = 0) -> Correlations:
+    """The correlations in each resample of the groups, arrays of shape (resamples,)."""
+    step = min(_RESAMPLES_AT_ONCE, max(1, _NUMBERS_AT_ONCE // cells.value.size))
+    parts = [
+        correlations(cells, cells.resampled(block[:, start : start + step]))
+        for block in multiplicities(groups, resamples, seed)
+        for start in range(0, block.shape[1], step)
+    ]
+    return Correlations(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def correlations(cells: Cells, weight: Floats) -> Correlations:
+    """Kendall's tau-b, Spearman's rho (mid-ranks) and Pearson's r under each weighting.
+
+    A whole weight counts as that many rows. With W the total, T_l the total of a distinct difference, A, B, S those of
+    the labels, and U as above: tau-b = (U_ab + U_as + U_sb) / sqrt((W^2 - sum T^2)/2 (W^2 - A^2 - B^2 - S^2)/2)
+    (Kendall 1945; pairs of a row with itself cancel), rho is the Pearson correlation of the mid-ranks, whose sums of
+    squares are (W^3 - sum T^3)/12 and (W^3 - A^3 - B^3 - S^3)/12 (Kendall and Gibbons 1990, section 3.8).
+
+    Args:
+        weight: whole numbers, not negative, shape (cells, resamples).
+    """
+    first, second, third, _ = cells.bounds
+    of_a, of_b, of_s = weight[first:second], weight[second:third], weight[third:]
+    a, b, s = of_a.sum(axis=0), of_b.sum(axis=0), of_s.sum(axis=0)
+    w = a + b + s
+    running_b, running_s = _running(of_b), _running(of_s)
+    u_ab = _wins(of_a, running_b, cells.below[0]) - a * b
+    u_as = _wins(of_a, running_s, cells.below[1]) - a * s
+    u_sb = _wins(of_s, running_b, cells.below[2]) - s * b
+
+    tied = weight
+    if cells.level_starts.size < cells.value.size:
+        tied = np.add.reduceat(weight[cells.level_order], cells.level_starts, axis=0)
+    squares = tied * tied
+    free_x = w * w - squares.sum(axis=0)
+    free_y = w * w - (a * a + b * b + s * s)
+    tau = ratio(u_ab + u_as + u_sb, np.sqrt(free_x) * np.sqrt(free_y) / 2.0)
+
+    rank_x = w * w * w - np.einsum("lr,lr->r", squares, tied)
+    rank_y = w * w * w - (a * a * a + b * b * b + s * s * s)
+    product = (w + s) * u_ab + (w - b) * u_as + (w - a) * u_sb
+    rho = ratio(3.0 * product, np.sqrt(rank_x) * np.sqrt(rank_y))
+
+    # Two passes (deviations from each resample's own mean), as moments about 0 cancel. The labels' moments are exact.
+    deviation = cells.value[:, np.newaxis] - ratio(np.einsum("c,cr->r", cells.value, weight), w)
+    weighted = weight * deviation
+    # What rounding left of the sum of deviations, which is 0.
+    rest = weighted.sum(axis=0)
+    sum_xx = np.einsum("cr,cr->r", weighted, deviation) - ratio(rest * rest, w)
+    sum_xy = weighted[first:second].sum(axis=0) - weighted[second:third].sum(axis=0) - ratio(rest * (a - b), w)
+    sum_yy = ratio(w * (a + b) - (a - b) ** 2, w)
+    # Whether the differences are all equal is known exactly from the ranks, not from a sum of rounded squares.
+    spread = np.where(free_x > 0, np.sqrt(np.maximum(sum_xx, 0.0)), 0.0)
+    r = ratio(sum_xy, spread * np.sqrt(sum_yy))
+    return Correlations(*(np.clip(values, -1.0, 1.0) for values in (tau, rho, r)))
+
+
+def _scaled(value: Floats) -> Floats:
+    """The values minus their middle one, in [-1, 1]."""
+    exponent = int(np.frexp(np.abs(value).max())[1])  # scaling by a power of two keeps the difference from overflowing
+    small = np.ldexp(value, -exponent)
+    small = small - np.sort(small)[small.size // 2]
+    largest = np.abs(small).max()
+    return np.asarray(small / largest if largest > 0 else small)
+
+
+def _running(weight: Floats) -> Floats:
+    """Cumulative weights, beginning with 0, shape (cells + 1, resamples)."""
+    running = np.zeros((weight.shape[0] + 1, weight.shape[1]))
+    np.cumsum(weight, axis=0, out=running[1:])
+    return running
+
+
+def _below(high: Floats, low: Floats) -> Integers:
+    """For each of `high`, how many of the sorted `low` are below it, and how many are not above, shape (2, high)."""
+    return np.stack([np.searchsorted(low, high, side="left"), np.searchsorted(low, high, side="right")])
+
+
+def _wins(of_high: Floats, running_low: Floats, below: Integers) -> Floats:
+    """Sum over the cells of one class of weight times (the other's weight below it, plus that not above it)."""
+    under = running_low[below[0]]
+    under += running_low[below[1]]
+    return np.asarray(np.einsum("cr,cr->r", of_high, under))

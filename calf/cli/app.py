@@ -1,0 +1,112 @@
+"""The commands. Each imports what it needs when it is called, so that `calf --help` is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import calf
+from calf.cli.datasets import app as datasets_app
+from calf.cli.metrics import app as metrics_app
+from calf.cli.runs import app as runs_app
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="calf",
+    help="Which automatic metrics for long-form answers agree with people.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.add_typer(datasets_app, name="datasets")
+app.add_typer(metrics_app, name="metrics")
+app.add_typer(runs_app, name="runs")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"calf {calf.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def evaluate(
+    metric: Annotated[
+        list[str],
+        typer.Option("--metric", "-m", help="Name, name[option=value,...], package.module:Name or file.py:Name."),
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Known name, file, folder or hub id.")] = "sample",
+    setting: Annotated[list[str] | None, typer.Option(help="Only this setting; repeatable.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only this subject; repeatable.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Only this language; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most N comparisons, in whole groups.")] = None,
+    order: Annotated[
+        Literal["given", "swapped", "both"], typer.Option(help="Which response is shown first.")
+    ] = "given",
+    repeat: Annotated[int, typer.Option(min=1, help="Judge each comparison so often in each order.")] = 1,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="key=value for the one --metric; repeatable.")
+    ] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="field=column for a table of other columns; repeatable.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    seed: Annotated[int, typer.Option(help="For everything that is drawn.")] = 0,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Judge everything again.")] = False,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["table", "json", "csv"], typer.Option(help="How to print the result.")
+    ] = "table",
+) -> None:
+    """Judge a dataset with metrics and measure their agreement with people."""
+    from calf.cli.evaluating import evaluate_all
+
+    code = evaluate_all(
+        metric,
+        dataset,
+        options=option or [],
+        mapping=mapping or [],
+        format=format,
+        setting=setting or [],
+        subject=subject or [],
+        language=language or [],
+        limit=limit,
+        order=order,
+        repeat=repeat,
+        jobs=jobs,
+        seed=seed,
+        runs=runs,
+        fresh=fresh,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def leaderboard(
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", "-d", help="Only this dataset; repeatable.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["markdown", "latex", "csv", "json"], typer.Option(help="What to write.")
+    ] = "markdown",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write, - for standard output; markdown goes to leaderboard.md by default."),
+    ] = None,
+) -> None:
+    """Write the leaderboard from the runs' text-free files."""
+    from calf.leaderboard import write_leaderboard
+
+    written = write_leaderboard(dataset or [], runs=runs, format=format, output=output)
+    if written is not None:
+        typer.echo(f"wrote {written}", err=True)

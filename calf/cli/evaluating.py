@@ -1,0 +1,75 @@
+"""`calf evaluate`: every metric in turn, one table at the end."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from calf.cli.output import print_runs
+from calf.cli.progress import Lines
+from calf.datasets.load import load_dataset
+from calf.errors import OptionError, StoppedError, UserError
+from calf.evaluation import evaluate
+from calf.metrics.options import parse_pairs
+from calf.metrics.registry import load_metric
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calf.runs.run import Run
+
+__all__ = ["evaluate_all"]
+
+
+def evaluate_all(
+    metrics: Sequence[str],
+    dataset: str,
+    *,
+    options: Sequence[str],
+    mapping: Sequence[str],
+    format: str,  # noqa: A002  # the command line's name
+    **choices: Any,
+) -> int:
+    """Runs the metrics, prints their rows, and returns the exit code: 1 if a judgment failed.
+
+    Raises:
+        UserError: before anything is run, if any of the metrics cannot be loaded.
+        StoppedError: a run stopped early; what is finished was printed.
+    """
+    if options and len(metrics) > 1:
+        raise OptionError("-o is for a single --metric; with several write --metric name[key=value]")
+    pairs = parse_pairs(options, "-o")
+    loaded = [load_metric(spec, **pairs) for spec in metrics]
+    names = [metric.name for metric in loaded]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"--metric {twice[0]} is given twice")
+    for metric in loaded:
+        _ = metric.instance  # a missing package is said before the first metric has worked for hours
+    data = load_dataset(dataset, mapping=parse_pairs(mapping, "--map") or None)
+    progress = Lines(sys.stderr)
+    finished: list[Run] = []
+    try:
+        for metric in loaded:
+            finished.append(evaluate(metric, data, progress=progress, **choices))  # noqa: PERF401  # kept when one stops
+    except KeyboardInterrupt:
+        _show(finished, format)
+        progress.say("interrupted; what is judged is kept, and the same command continues")
+        return 130
+    except StoppedError:
+        _show(finished, format)
+        raise
+    _show(finished, format)
+    failed = {run.id: sum(run.failures.values()) for run in finished if run.failures}
+    for run in finished:
+        if run.id in failed:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in run.failures.items())
+            progress.say(
+                f"{run.manifest['metric']}: {failed[run.id]} of {len(run.judgments)} judgments failed: {kinds}"
+            )
+    return 1 if failed else 0
+
+
+def _show(finished: Sequence[Run], format: str) -> None:  # noqa: A002  # the command line's name
+    if finished:
+        print_runs(finished, format)

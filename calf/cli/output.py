@@ -1,0 +1,162 @@
+"""Prints the rows of runs: as tables for people, as JSON or CSV for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.table import Table
+
+    from calf.runs.run import Run
+
+__all__ = ["WIDTH", "interval", "joined_rows", "number", "print_runs", "write_csv"]
+
+WIDTH = 100
+"""How wide tables are where the output is not a terminal."""
+
+_COLUMNS = (
+    ("cover", "coverage"),
+    ("decided", "decided_accuracy"),
+    ("mac-F1", "macro_f1_symmetric"),
+    ("kappa", "kappa_symmetric"),
+    ("tau-b", "kendall_tau_symmetric"),
+    ("rho", "spearman_symmetric"),
+    ("r", "pearson_symmetric"),
+    ("ties", "tie_rate"),
+)
+_SLICES_A_TABLE = 3
+
+
+def joined_rows(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
+    """The rows of all runs, then the floors of each dataset once, without those that are runs of their own."""
+    rows = [row for run in runs for row in run.rows]
+    named = {(row["dataset"], row["metric"]) for row in rows}
+    for run in runs:
+        rows += [row for row in run.floors if (row["dataset"], row["metric"]) not in named]
+        named |= {(row["dataset"], row["metric"]) for row in run.floors}
+    return rows
+
+
+def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the command line's name
+    """Prints runs on standard output.
+
+    Args:
+        runs: at least one.
+        format: "table", "json" (one object: `runs` and `rows`) or "csv" (the rows).
+    """
+    rows = joined_rows(runs)
+    if format == "json":
+        json.dump(
+            {"runs": [run.id for run in runs], "rows": rows}, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False
+        )
+        sys.stdout.write("\n")
+    elif format == "csv":
+        write_csv(rows, sys.stdout)
+    else:
+        _print_tables(runs, rows)
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
+    """Writes rows as CSV; a value that is undefined is an empty field."""
+    import csv
+
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def number(value: Any) -> str:
+    """A share or a correlation with three decimals; "-" where it is undefined."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def interval(row: Mapping[str, Any], name: str) -> str:
+    """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if row[name] is None:
+        return "-"
+    return number(row[name]) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
+
+
+def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        mine = [row for row in rows if row["dataset"] == dataset]
+        run = next(run for run in runs if run.manifest["dataset"] == dataset)
+        first = mine[0]
+        console.print(f"\n[bold]{dataset}[/]: {first['n']} comparisons in {first['groups']} groups", end="")
+        console.print("; agreement with people, 95 % intervals by bootstrap over groups")
+        for note in run.manifest["dataset_notes"]:
+            console.print(f"[bold]{note}[/]")
+        console.print(_overall([row for row in mine if row["slice"] == "overall"]))
+        for column in ("setting", "language", "subject"):
+            names = list(dict.fromkeys(row["slice"] for row in mine if row["slice"].startswith(f"{column}=")))
+            if len(names) < 2 and column != "setting":
+                continue
+            for at in range(0, len(names), _SLICES_A_TABLE):
+                console.print(_by_slice(mine, names[at : at + _SLICES_A_TABLE]))
+        console.print(
+            "decided: where people preferred one, a tie counts half; mac-F1, kappa, tau-b, rho (Spearman), r (Pearson):"
+            " every comparison in both orders, half weight each; ties: share of `same` verdicts; °: floor."
+        )
+        for reason in dict.fromkeys(_reasons(mine)):
+            console.print(f"undefined: {reason}")
+
+
+def _reasons(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for row in rows:
+        if row["undefined"] and not row["floor"] and row["slice"] == "overall":
+            yield f"{row['metric']}: {row['undefined']}"
+
+
+def _overall(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table()
+    table.add_column("metric", max_width=26, overflow="fold")
+    table.add_column("accuracy", no_wrap=True)
+    for title, _ in _COLUMNS:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = [number(row[name]) for _, name in _COLUMNS]
+        table.add_row(_name(row), interval(row, "accuracy"), *cells, end_section=_ends(row, rows))
+    return table
+
+
+def _by_slice(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+    table = _table()
+    table.add_column(f"by {names[0].partition('=')[0]}", max_width=32, overflow="fold")
+    sizes = {row["slice"]: (row["n"], row["groups"]) for row in rows}
+    for name in names:
+        count, groups = sizes[name]
+        table.add_column(f"{name.partition('=')[2]}\nn={count}, {groups} groups", no_wrap=True)
+    cells = {(row["metric"], row["slice"]): row for row in rows}
+    overall = [row for row in rows if row["slice"] == "overall"]
+    for row in overall:
+        shown = [cells.get((row["metric"], name)) for name in names]
+        texts = ["-" if one is None else interval(one, "accuracy") for one in shown]
+        table.add_row(_name(row), *texts, end_section=_ends(row, overall))
+    return table
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    from rich.markup import escape
+
+    return f"[dim]{escape(row['metric'])} °[/]" if row["floor"] else escape(row["metric"])
+
+
+def _ends(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the metrics end here and the floors begin."""
+    at = next(index for index, other in enumerate(rows) if other is row)
+    return at + 1 < len(rows) and not row["floor"] and bool(rows[at + 1]["floor"])
+
+
+def _table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")

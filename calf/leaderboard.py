@@ -1,0 +1,296 @@
+"""The leaderboard: one table per dataset, from the text-free files of complete runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calf.cli.output import interval, number, write_csv
+from calf.datasets.definitions import definition_files, read_definition
+from calf.errors import UserError
+from calf.runs.run import describe_runs, open_run
+from calf.runs.store import write_atomically
+from calf.types import SETTINGS
+from calf.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from calf.runs.run import Run
+
+__all__ = ["Board", "Entry", "boards_of", "write_leaderboard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a board.
+
+    Attributes:
+        metric: the name in tables, with the order where it is not "given".
+        rows: the metric's rows by slice.
+        run: None for a floor, which is no run.
+    """
+
+    metric: str
+    rows: Mapping[str, Mapping[str, Any]]
+    run: Run | None
+
+    @property
+    def floor(self) -> bool:
+        """Whether it is one of the floors that stand in every table."""
+        return bool(self.rows["overall"]["floor"])
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All complete runs on one dataset, best accuracy first, the floors among them.
+
+    Attributes:
+        partial: ids of runs that cover only a part of the dataset, which are left out.
+    """
+
+    dataset: str
+    fingerprint: str
+    notes: Sequence[str]
+    comparisons: int
+    groups: int
+    entries: Sequence[Entry]
+    partial: Sequence[str]
+
+
+def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
+    """The boards of all runs in a folder, by dataset name.
+
+    Args:
+        runs: the folder.
+        datasets: only these; () for all.
+
+    Raises:
+        UserError: one of `datasets` has no complete run.
+        DataError: a run's files are broken.
+    """
+    known = describe_runs(runs)
+    complete = [open_run(runs / run["id"]) for run in known if run["state"] == "complete"]
+    by_dataset: dict[tuple[str, str], list[Run]] = {}
+    for run in complete:
+        by_dataset.setdefault((run.manifest["dataset"], run.manifest["dataset_fingerprint"]), []).append(run)
+    for name in datasets:
+        if name not in {dataset for dataset, _ in by_dataset}:
+            raise UserError(f"no complete run on dataset {name!r} in {runs}; make one with: calf evaluate -d {name}")
+    return [
+        _board(name, mark, found, [r["id"] for r in known if r["dataset"] == name and r["state"] == "part"])
+        for (name, mark), found in sorted(by_dataset.items())
+        if not datasets or name in datasets
+    ]
+
+
+def write_leaderboard(
+    datasets: Sequence[str] = (),
+    *,
+    runs: Path | None = None,
+    format: str = "markdown",  # noqa: A002  # the command line's name
+    output: Path | None = None,
+) -> Path | None:
+    """Writes the leaderboard, and returns the file; None if it went to standard output.
+
+    Args:
+        datasets: only these; () for all.
+        runs: the folder of runs; default: the workspace's, or `./runs`.
+        format: markdown, latex, csv or json.
+        output: "-" is standard output; default: `leaderboard.md` of the workspace for markdown, else "-".
+
+    Raises:
+        UserError: there is nothing to show, or the file cannot be written.
+    """
+    workspace = find_workspace()
+    folder = runs or workspace.runs
+    boards = boards_of(folder, datasets)
+    if not boards:
+        raise UserError(f"no complete run in {folder}; make one with: calf evaluate --metric rouge-l")
+    text = _RENDERERS[format](boards)
+    if output is None and format == "markdown":
+        output = (workspace.root or Path.cwd()) / "leaderboard.md"
+    if output is None or str(output) == "-":
+        sys.stdout.write(text)
+        return None
+    try:
+        write_atomically(output, text)
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from None
+    return output
+
+
+def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) -> Board:
+    entries = []
+    for run in runs:
+        order = run.manifest["order"]
+        title = run.manifest["metric"] + ("" if order == "given" else f" ({order} order{'s' * (order == 'both')})")
+        entries.append(Entry(title, {row["slice"]: row for row in run.rows}, run))
+    floors: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in runs[0].floors:
+        floors.setdefault(row["metric"], {})[row["slice"]] = row
+    named = {entry.metric for entry in entries}
+    entries += [Entry(floor, rows, None) for floor, rows in floors.items() if floor not in named]
+    entries.sort(key=lambda entry: (-entry.rows["overall"]["accuracy"], entry.metric))
+    manifest = runs[0].manifest
+    size = (manifest["dataset_comparisons"], manifest["dataset_groups"])
+    return Board(name, mark, manifest["dataset_notes"], *size, entries, sorted(partial))
+
+
+def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
+    """The titles and cells of a board's table."""
+
+    def share(slice_name: str) -> Callable[[Entry], str]:
+        return lambda e: interval(e.rows[slice_name], "accuracy") if slice_name in e.rows else "-"
+
+    def plain(name: str) -> Callable[[Entry], str]:
+        return lambda e: number(e.rows["overall"][name])
+
+    settings = [s for s in SETTINGS if any(f"setting={s}" in entry.rows for entry in board.entries)]
+    return [
+        ("accuracy", share("overall")),
+        *((setting.replace("_", " "), share(f"setting={setting}")) for setting in settings),
+        ("macro-F1", lambda e: interval(e.rows["overall"], "macro_f1_symmetric")),
+        ("kappa", plain("kappa_symmetric")),
+        ("tau-b", plain("kendall_tau_symmetric")),
+        ("ties", plain("tie_rate")),
+        ("coverage", plain("coverage")),
+        ("time", lambda e: _seconds(e.run)),
+    ]
+
+
+def _seconds(run: Run | None) -> str:
+    seconds = None if run is None else run.timing.get("seconds")
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _markdown(boards: Sequence[Board]) -> str:
+    lines = [
+        "# Leaderboard",
+        "",
+        "Written by `calf leaderboard`; do not edit. Accuracy is agreement with people over three outcomes (a failed",
+        "judgment counts as wrong), in brackets its 95 % interval by bootstrap over groups. Macro-F1, kappa and tau-b",
+        "count every comparison in both orders, half weight each. Floors are in italics: no metric, but what a metric",
+        "must beat. Ties: share of `same` verdicts. Time: of judging, on the machine of the run.",
+    ]
+    for board in boards:
+        lines += ["", f"## {board.dataset}", ""]
+        lines.append(
+            f"{board.comparisons} comparisons in {board.groups} groups; fingerprint `{board.fingerprint[:12]}`."
+        )
+        lines += ["", *(f"**{note}**" for note in board.notes)] if board.notes else []
+        columns = _columns(board)
+        lines += ["", _row(["metric", *(title for title, _ in columns)]), _row(["---"] * (len(columns) + 1))]
+        for entry in board.entries:
+            name = f"*{_escape(entry.metric)}* (floor)" if entry.floor else _escape(entry.metric)
+            lines.append(_row([name, *(cell(entry) for _, cell in columns)]))
+        if board.partial:
+            lines += ["", f"Left out, since they cover only a part: {', '.join(f'`{p}`' for p in board.partial)}."]
+        lines += ["", "How each row was made:", "", _row(["metric", "command", "signature"]), _row(["---"] * 3)]
+        for entry in board.entries:
+            if entry.run is not None:
+                manifest = entry.run.manifest
+                lines.append(_row([_escape(entry.metric), _code(manifest["command"]), _code(manifest["signature"])]))
+    figures = _published()
+    if figures:
+        lines += ["", "## Published figures", "", "As reported by their sources; not measured here.", ""]
+        lines += [_row(["dataset", "metric", "accuracy", "macro-F1", "of what", "source"]), _row(["---"] * 6)]
+        lines += [_row([_escape(cell) for cell in _published_cells(figure)]) for figure in figures]
+    return "\n".join(lines) + "\n"
+
+
+def _published() -> list[dict[str, Any]]:
+    """The figures that the definitions of known datasets report, with the dataset's name."""
+    files = definition_files(find_workspace())
+    return [
+        {"dataset": name, **dataclasses.asdict(figure)}
+        for name, path in sorted(files.items())
+        for figure in read_definition(path).published
+    ]
+
+
+def _published_cells(figure: Mapping[str, Any]) -> list[str]:
+    shares = ["-" if figure[key] is None else f"{figure[key]:g} %" for key in ("accuracy", "macro_f1")]
+    return [figure["dataset"], figure["metric"], *shares, figure["what"], figure["source"]]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+
+
+def _latex(boards: Sequence[Board]) -> str:
+    lines = ["% Written by calf leaderboard; needs the packages booktabs and graphicx."]
+    for board in boards:
+        columns = _columns(board)
+        notes = " ".join(board.notes)
+        lines += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_tex(board.dataset)}: {board.comparisons} comparisons in {board.groups} groups. "
+            rf"{_tex(notes)}}}",
+            r"\resizebox{\textwidth}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            r"\toprule",
+            " & ".join(["metric", *(_tex(title) for title, _ in columns)]) + r" \\",
+            r"\midrule",
+        ]
+        for entry in board.entries:
+            name = rf"\emph{{{_tex(entry.metric)}}} (floor)" if entry.floor else _tex(entry.metric)
+            lines.append(" & ".join([name, *(_tex(cell(entry)) for _, cell in columns)]) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+
+
+def _flat(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    rows = []
+    for board in boards:
+        for entry in board.entries:
+            run = entry.run
+            about = {
+                "run": run.id if run else "",
+                "fingerprint": board.fingerprint,
+                "seconds": run.timing.get("seconds") if run else None,
+                "command": run.manifest["command"] if run else "",
+                "signature": run.manifest["signature"] if run else "",
+            }
+            rows += [{**row, **about} for row in entry.rows.values()]
+    return rows
+
+
+def _csv(boards: Sequence[Board]) -> str:
+    out = io.StringIO()
+    write_csv(_flat(boards), out)
+    return out.getvalue()
+
+
+def _json(boards: Sequence[Board]) -> str:
+    table = {"rows": _flat(boards), "published": _published()}
+    return json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+_RENDERERS: Mapping[str, Callable[[Sequence[Board]], str]] = {
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "json": _json,
+}

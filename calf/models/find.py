@@ -1,0 +1,73 @@
+"""Finds a model by what a user calls it: packaged weights, a local folder, or a hub id."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from calf.errors import UserError
+from calf.models.folder import Weights, folder_revision, is_complete, read_config
+from calf.models.packaged import PACKAGED, packaged_weights
+from calf.models.quiet import quiet, reason
+
+__all__ = ["find_weights"]
+
+_TIMEOUT = 10.0  # seconds until the hub counts as out of reach
+
+
+def find_weights(name: str) -> Weights:
+    """The model called `name`, on disk.
+
+    Args:
+        name: one of `PACKAGED`; else a folder; else a hub id. A model that is whole in the hub's cache is taken from
+            there without asking the hub; another is downloaded into it.
+
+    Raises:
+        UserError: there is no such model, or it cannot be had; the hub is asked once, for at most ten seconds.
+        MissingDependencyError: the package that carries it is not installed.
+    """
+    if name in PACKAGED:
+        return packaged_weights(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        read_config(folder)
+        return Weights(folder.resolve().name, folder.resolve(), folder_revision(folder))
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or not name.strip():
+        raise UserError(f"model {name!r}: no such folder")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Weights:
+    folder = _cached(name) or _download(name)
+    return Weights(name, folder, folder.name[:12])  # the hub's cache names a folder by its commit
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except Exception:  # whatever is wrong with the cache or the name, the hub's answer says it better
+        return None
+    return folder if is_complete(folder) else None
+
+
+def _download(name: str) -> Path:
+    """Downloads what the model needs, not its copies for other frameworks; one request decides if the hub is there."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        about = HfApi().model_info(name, timeout=_TIMEOUT)
+        files = [file.rfilename for file in about.siblings or () if "/" not in file.rfilename]
+        weights = [file for file in files if file.endswith(".safetensors")]
+        weights = weights or [file for file in files if file.startswith("pytorch_model") and file.endswith(".bin")]
+        texts = [file for file in files if file.endswith((".json", ".txt", ".model"))]
+        with quiet(progress=sys.stderr.isatty()):
+            folder = Path(snapshot_download(name, revision=about.sha, allow_patterns=weights + texts))
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
+        raise UserError(
+            f"model {name!r} is neither a packaged model ({', '.join(PACKAGED)}) nor a folder, and the Hugging Face "
+            f"hub does not give it: {reason(error)}"
+        ) from error
+    return folder

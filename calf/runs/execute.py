@@ -1,0 +1,127 @@
+"""Asks a metric for outcomes, in this process or in several, and keeps its troubles to itself."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from calf.errors import CalfError
+from calf.runs.plan import check_outcome, precluded
+from calf.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from calf.metrics.base import Preparation
+    from calf.metrics.registry import LoadedMetric, Recipe
+    from calf.runs.plan import Outcome, Unit
+
+__all__ = ["execute", "prepare"]
+
+
+def prepare(metric: LoadedMetric, preparation: Preparation) -> None:
+    """Lets the metric look at the dataset before the first item, if it wants to.
+
+    Raises:
+        CalfError: what the metric says about the dataset.
+    """
+    _prepare(metric.instance, preparation)
+
+
+def execute(
+    metric: LoadedMetric, units: Sequence[Unit], preparation: Preparation, jobs: int = 1
+) -> Iterator[dict[str, Outcome]]:
+    """Outcomes of all units, some at a time as they come, by key.
+
+    An exception of the metric is a failure of kind `error` of the item that raised it, not of its neighbours: the
+    items of a batch that raised are asked one by one.
+
+    Args:
+        jobs: how many worker processes; with 1 the metric works in this process, where `prepare` was called.
+
+    Raises:
+        CalfError: the metric cannot work at all.
+    """
+    asked = []
+    certain: dict[str, Outcome] = {}
+    for unit in units:
+        failure = precluded(metric, unit.item)
+        if failure is None:
+            asked.append(unit)
+        else:
+            certain[unit.key] = failure
+    if certain:
+        yield certain
+    size = max(1, metric.traits.batch_size)
+    batches = [asked[at : at + size] for at in range(0, len(asked), size)]
+    if jobs > 1 and len(batches) > 1:
+        yield from _in_processes(metric, batches, preparation, min(jobs, len(batches)))
+    else:
+        for batch in batches:
+            yield from _judge(metric.instance, metric.kind, batch)
+
+
+def _judge(instance: Any, kind: str, batch: Sequence[Unit]) -> Iterator[dict[str, Outcome]]:
+    """The outcomes of a batch one by one; falls back to single items where the batch raises."""
+    method = instance.score if kind == "response" else instance.judge
+    done = 0
+    try:
+        for unit, outcome in zip(batch, method([unit.item for unit in batch]), strict=True):
+            yield {unit.key: check_outcome(kind, outcome)}
+            done += 1
+    except CalfError:
+        raise
+    except Exception as error:  # a metric may raise anything; its item fails, the run goes on
+        rest = batch[done:]
+        if len(batch) == 1:
+            yield {unit.key: Failure("error", _describe(error)) for unit in rest}
+        else:
+            for unit in rest:
+                yield from _judge(instance, kind, [unit])
+
+
+def _describe(error: Exception) -> str:
+    """One line: the exception and the last place in its traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500] + where
+
+
+def _prepare(instance: Any, preparation: Preparation) -> None:
+    hook = getattr(instance, "prepare", None)
+    if hook is not None:
+        hook(preparation)
+
+
+_worker: Any = None
+
+
+def _start_worker(recipe: Recipe, preparation: Preparation) -> None:
+    import signal
+
+    global _worker  # noqa: PLW0603  # a worker process has one metric for its lifetime
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
+    _worker = recipe.make()
+    _prepare(_worker, preparation)
+
+
+def _work(kind: str, batch: Sequence[Unit]) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    for part in _judge(_worker, kind, batch):
+        outcomes.update(part)
+    return outcomes
+
+
+def _in_processes(
+    metric: LoadedMetric, batches: Sequence[Sequence[Unit]], preparation: Preparation, jobs: int
+) -> Iterator[dict[str, Outcome]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (metric.recipe, preparation))
+    try:
+        for future in as_completed([pool.submit(_work, metric.kind, batch) for batch in batches]):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,121 @@
+"""What a run is: its id, its manifest, and the command that makes it again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import calf
+from calf.hashing import digest
+from calf.metrics.options import is_secret
+
+if TYPE_CHECKING:
+    from calf.datasets.dataset import Dataset
+    from calf.decide import OrderChoice
+    from calf.metrics.registry import LoadedMetric
+
+__all__ = ["code_revision", "command_of", "imported_manifest", "manifest_of", "run_id"]
+
+
+def run_id(metric_name: str, signature: str, dataset: Dataset, order: OrderChoice, seed: int) -> str:
+    """A run's id: readable names and a digest of (signature, dataset fingerprint, order, seed)."""
+    mark = digest(signature, dataset.fingerprint, order, seed, length=10)
+    return f"{_slug(metric_name, 48)}--{_slug(dataset.name, 32)}--{mark}"
+
+
+def manifest_of(
+    metric: LoadedMetric, signature: str, dataset: Dataset, order: OrderChoice, seed: int
+) -> dict[str, Any]:
+    """Everything needed to say the run again; no secret, nothing of the machine."""
+    languages = tuple(sorted({c.language for c in dataset}))
+    return {
+        "metric": metric.name,
+        "kind": metric.kind,
+        "family": metric.traits.family,
+        "origin": metric.origin,
+        "summary": metric.summary,
+        "signature": signature,
+        "options": {key: value for key, value in sorted(metric.settings.items()) if not is_secret(key)},
+        "scales": {language: metric.scale(language) for language in languages},
+        **_about(dataset, order, seed),
+        "command": command_of(metric.name, dataset, order, seed),
+        "code": {"calf": calf.__version__, "revision": code_revision(), "python": _python()},
+    }
+
+
+def imported_manifest(name: str, signature: str, dataset: Dataset, order: OrderChoice, file: str) -> dict[str, Any]:
+    """The manifest of a run whose judgments were computed elsewhere and read from `file`."""
+    words = ["calf", "runs", "import", file, "--metric-name", name]
+    return {
+        "metric": name,
+        "kind": "imported",
+        "family": "imported",
+        "origin": "imported",
+        "summary": f"judgments computed elsewhere, from {file}",
+        "signature": signature,
+        "options": {},
+        "scales": {},
+        **_about(dataset, order, 0),
+        "command": shlex.join([*words, "--dataset", _public(dataset.source or dataset.name)]),
+        "code": {"calf": calf.__version__, "revision": code_revision(), "python": _python()},
+    }
+
+
+def _about(dataset: Dataset, order: OrderChoice, seed: int) -> dict[str, Any]:
+    return {
+        "dataset": dataset.name,
+        "dataset_source": _public(dataset.source or dataset.name),
+        "dataset_fingerprint": dataset.fingerprint,
+        "dataset_comparisons": len(dataset),
+        "dataset_groups": len({c.group for c in dataset}),
+        "dataset_notes": list(dataset.notes),
+        "order": order,
+        "seed": seed,
+        "floors": f"{_slug(dataset.name, 32)}--{digest(dataset.fingerprint, seed, length=10)}",
+    }
+
+
+def command_of(metric_name: str, dataset: Dataset, order: OrderChoice, seed: int) -> str:
+    """The command that makes the run again."""
+    words = ["calf", "evaluate", "--metric", metric_name, "--dataset", _public(dataset.source or dataset.name)]
+    words += ["--order", order] if order != "given" else []
+    words += ["--seed", str(seed)] if seed else []
+    return shlex.join(words)
+
+
+def code_revision() -> str:
+    """The revision of a checkout of CALF, or "release" for an installed one; "+" says that it was changed since."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "release"
+    described = _git(root, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*")
+    return described or "unknown"
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603  # fixed words
+            ["git", "-C", str(root), *words],  # noqa: S607  # the git that the user has
+            capture_output=True, text=True, check=False, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _python() -> str:
+    import platform
+
+    return platform.python_version()
+
+
+def _public(source: str) -> str:
+    """A dataset's source without the folders that lead to it: they say nothing to others."""
+    return Path(source).name if Path(source).is_absolute() else source
+
+
+def _slug(text: str, length: int) -> str:
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.")[:length].strip("-.") or "x"

@@ -1,0 +1,135 @@
+"""A run as its user sees it: what was run, what it says, how long it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from calf.errors import UnknownNameError, UserError
+from calf.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from calf.decide import Judgment
+
+__all__ = ["FLOORS_FOLDER", "Run", "describe_runs", "find_run", "list_runs", "open_run"]
+
+FLOORS_FOLDER = "floors"
+"""The folder, among the runs, of the floors' rows: one file per dataset and seed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One metric on one dataset.
+
+    Attributes:
+        path: its folder.
+        manifest: what was run (see `calf.runs.identity.manifest_of`).
+        rows: one flat row per slice of what was asked for.
+        floors: the same of the floors.
+        failures: how many judgments failed, by kind.
+        timing: seconds and sessions.
+        judgments: what the metric said; () for a run read from disk.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    floors: Sequence[Mapping[str, Any]]
+    failures: Mapping[str, int]
+    timing: Mapping[str, Any]
+    judgments: Sequence[Judgment] = ()
+
+    @property
+    def id(self) -> str:
+        """The run's id: the name of its folder."""
+        return self.path.name
+
+    def table(self, floors: bool = True) -> pd.DataFrame:
+        """The rows as a frame, one per metric and slice, unrounded; undefined values are missing.
+
+        Args:
+            floors: with the floors' rows behind the metric's own (which a floor's run has once).
+        """
+        import pandas as pd
+
+        others = [row for row in self.floors if row["metric"] != self.manifest["metric"]]
+        return pd.DataFrame([*self.rows, *(others if floors else ())])
+
+
+def list_runs(runs: Path) -> list[Path]:
+    """The folders of all runs in `runs`, sorted by name."""
+    return sorted(path.parent for path in runs.glob("*/manifest.json"))
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The run of that id, or of the only id that begins so.
+
+    Raises:
+        UnknownNameError: there is none.
+        UserError: there are several.
+    """
+    folders = {path.name: path for path in list_runs(runs)}
+    if name in folders:
+        return folders[name]
+    matches = sorted(known for known in folders if known.startswith(name))
+    if len(matches) > 1:
+        raise UserError(f"{name!r} is the beginning of several runs: {', '.join(matches)}")
+    if not matches:
+        raise UnknownNameError("run", name, folders, "`calf runs list` shows all")
+    return folders[matches[0]]
+
+
+def open_run(path: Path) -> Run:
+    """A finished run from its folder, without the dataset or the metric.
+
+    Raises:
+        UserError: it has no result yet.
+        DataError: its files are broken.
+    """
+    folder = RunFolder(path)
+    manifest, result = folder.read("manifest"), folder.read("result")
+    if manifest is None or result is None:
+        raise UserError(f"run {path.name} has no result yet; continue it with: {(manifest or {}).get('command', '?')}")
+    floors = result["floors"]
+    if floors is None:
+        stored = RunFolder(path.parent / FLOORS_FOLDER).read(manifest["floors"])
+        floors = [] if stored is None else stored["rows"]
+    return Run(path, manifest, result["rows"], floors, result["failures"], folder.read("timing") or {})
+
+
+def describe_runs(runs: Path) -> list[dict[str, Any]]:
+    """One record per run of a folder, sorted by id: what was run and how far it is.
+
+    Raises:
+        DataError: a run's files are broken.
+    """
+    records = []
+    for path in list_runs(runs):
+        folder = RunFolder(path)
+        manifest, result = folder.read("manifest") or {}, folder.read("result")
+        rows: list[dict[str, Any]] = [] if result is None else result["rows"]
+        overall = next((row for row in rows if row["slice"] == "overall"), None)
+        complete = result is not None and result["complete"]
+        records.append(
+            {
+                "id": path.name,
+                "metric": manifest["metric"],
+                "dataset": manifest["dataset"],
+                "order": manifest["order"],
+                "seed": manifest["seed"],
+                "comparisons": 0 if result is None else result["comparisons"],
+                "of": manifest["dataset_comparisons"],
+                "repeats": 0 if result is None else result["repeats"],
+                "failures": {} if result is None else result["failures"],
+                "accuracy": None if overall is None else overall["accuracy"],
+                "state": "complete" if complete else "not finished" if result is None else "part",
+                "signature": manifest["signature"],
+                "command": manifest["command"],
+            }
+        )
+    return records

@@ -1,0 +1,252 @@
+"""A run's folder: what is in it, and how it survives being killed.
+
+- `manifest.json`: what was run: metric, signature, options, dataset, order, seed, versions. Written once.
+- `judgments.jsonl`: one line per outcome, appended; the last line of a key counts; a torn last line is dropped.
+- `scores.csv`: the judgments without texts, columns `id,order,score_a,score_b,verdict,failure`.
+- `result.json`: the rows of the tables. Depends on the judgments and the dataset alone.
+- `timing.json`: times, usage and costs.
+- `.lock`: held by the process that works on the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calf.decide import Judgment
+from calf.errors import DataError
+from calf.types import LABELS, ORDERS, Failure, Opinion, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from calf.runs.plan import Outcome
+
+__all__ = ["SCHEMA", "Journal", "RunFolder", "read_scores", "write_atomically"]
+
+SCHEMA = 1
+_SCORES = ("id", "order", "score_a", "score_b", "verdict", "failure")
+_SYNC_SECONDS = 5.0
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole file or nothing: a temporary file beside it, then a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder `runs/ID`; need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        """The run's id: the folder's name."""
+        return self.path.name
+
+    @contextlib.contextmanager
+    def lock(self, waiting: Any = None) -> Iterator[None]:
+        """Holds the run for this process; `waiting()` is called once if another process has it."""
+        import filelock
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """One of the folder's JSON files; None if it is not there.
+
+        Raises:
+            DataError: it is not a JSON object, or of a newer schema.
+        """
+        path = self.path / f"{name}.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            table = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"not JSON ({error}); delete the file and run again", path) from None
+        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+            raise DataError(f"not of schema {SCHEMA}: written by another version of CALF", path)
+        return table
+
+    def write(self, name: str, table: Mapping[str, Any]) -> None:
+        """Writes one of the folder's JSON files, whole or not at all."""
+        text = json.dumps({"schema": SCHEMA, **table}, ensure_ascii=False, indent=1, allow_nan=False)
+        write_atomically(self.path / f"{name}.json", text + "\n")
+
+    @property
+    def journal(self) -> Path:
+        """The file of judgments."""
+        return self.path / "judgments.jsonl"
+
+    def set_aside(self) -> None:
+        """Starts anew: old judgments are kept as `judgments.N.jsonl`, what was made from them is removed."""
+        if self.journal.exists():
+            number = 1
+            while (kept := self.path / f"judgments.{number}.jsonl").exists():
+                number += 1
+            self.journal.rename(kept)
+        for name in ("scores.csv", "result.json", "timing.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_scores(self, judgments: Sequence[Judgment]) -> None:
+        """Writes `scores.csv`, in the order given; repeats are further lines of the same id and order."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(_SCORES)
+        for j in judgments:
+            numbers = ["" if value is None else repr(value) for value in (j.score_a, j.score_b)]
+            writer.writerow([j.id, j.order, *numbers, j.verdict or "", j.failure or ""])
+        write_atomically(self.path / "scores.csv", out.getvalue())
+
+    def covered(self) -> dict[str, int]:
+        """How often each comparison (by id) was judged when the run was last completed."""
+        path = self.path / "scores.csv"
+        if not path.exists():
+            return {}
+        counts: dict[tuple[str, str], int] = {}
+        for judgment in read_scores(path):
+            place = (judgment.id, judgment.order)
+            counts[place] = counts.get(place, 0) + 1
+        return {name: count for (name, _), count in counts.items()}
+
+
+def read_scores(path: Path) -> list[Judgment]:
+    """Reads a `scores.csv`.
+
+    Raises:
+        DataError: a line is not as `RunFolder.write_scores` writes it.
+    """
+    judgments = []
+    seen: dict[tuple[str, str], int] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        if tuple(next(reader, ())) != _SCORES:
+            raise DataError(f"the header must be {','.join(_SCORES)}", path, 1)
+        for row in reader:
+            try:
+                name, order, a, b, verdict, failure = row
+                if order not in ORDERS or (verdict and verdict not in LABELS):
+                    raise ValueError
+                repeat = seen.get((name, order), 0)
+                seen[name, order] = repeat + 1
+                score_a, score_b = (float(value) if value else None for value in (a, b))
+                judgments.append(Judgment(name, order, repeat, score_a, score_b, verdict or None, failure or None))
+            except ValueError:
+                raise DataError("not a line of scores", path, reader.line_num) from None
+    return judgments
+
+
+class Journal:
+    """The append-only file of judgments of one run.
+
+    Opening it drops a torn last line and reads what is there; the caller holds the run's lock.
+
+    Args:
+        path: the file; made if absent.
+
+    Raises:
+        DataError: a line that is not the last one cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.outcomes: dict[str, Outcome] = {}
+        self._drop_torn_line()
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                    self.outcomes[record["key"]] = _outcome(record)
+                except (ValueError, KeyError, TypeError):
+                    raise DataError(
+                        "not a judgment; delete this line to judge its item again, or use --fresh", path, number
+                    ) from None
+        self._file = path.open("ab")
+        self._synced = time.monotonic()
+
+    def append(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Adds outcomes by key; they are handed to the operating system before this returns."""
+        if not outcomes:
+            return
+        lines = [json.dumps(_record(key, outcome), ensure_ascii=False) + "\n" for key, outcome in outcomes.items()]
+        self._file.write("".join(lines).encode("utf-8", "backslashreplace"))
+        self._file.flush()
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+        self.outcomes.update(outcomes)
+
+    def close(self) -> None:
+        """Writes everything to the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _drop_torn_line(self) -> None:
+        with self.path.open("ab+") as file:
+            end = file.tell()
+            at, tail = end, b""
+            while at > 0 and b"\n" not in tail:
+                step = min(at, 65536)
+                at -= step
+                file.seek(at)
+                tail = file.read(step)
+            keep = at + tail.rfind(b"\n") + 1
+            if keep < end:
+                file.truncate(keep)
+
+
+def _record(key: str, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        record: dict[str, Any] = {"failure": outcome.kind, "message": outcome.message, "raw": outcome.raw}
+    elif isinstance(outcome, Score):
+        record = {"score": outcome.value}
+    else:
+        record = {"verdict": outcome.verdict, "probabilities": outcome.probabilities}
+    if not isinstance(outcome, Failure):
+        record.update(explanation=outcome.explanation, usage=outcome.usage, seconds=outcome.seconds)
+    return {"key": key, **{name: value for name, value in record.items() if value is not None}}
+
+
+def _outcome(record: Mapping[str, Any]) -> Outcome:
+    if "failure" in record:
+        return Failure(record["failure"], record.get("message", ""), record.get("raw"))
+    rest = (record.get("explanation"), record.get("usage"), record.get("seconds"))
+    if "score" in record:
+        return Score(record["score"], *rest)
+    shares = record.get("probabilities")
+    return Opinion(record["verdict"], None if shares is None else (shares[0], shares[1], shares[2]), *rest)

@@ -1,0 +1,74 @@
+"""Observations for the tests of the statistics: drawn by hypothesis, and simulated with groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from calf.analysis import Observations
+
+
+def examples(number: int) -> settings:
+    """The same examples in every run."""
+    return settings(deadline=None, derandomize=True, max_examples=number)
+
+
+def make(label, verdict, difference=None, group=None, weight=None, scale=None) -> Observations:
+    n = len(label)
+    if difference is None:
+        difference = [{0: 1.0, 1: -1.0}.get(v, 0.0) for v in verdict]
+    return Observations(
+        label=np.asarray(label, dtype=np.int8),
+        verdict=np.asarray(verdict, dtype=np.int8),
+        difference=np.asarray(difference, dtype=np.float64),
+        group=np.asarray(np.arange(n) if group is None else group, dtype=np.int64),
+        weight=np.asarray(np.ones(n) if weight is None else weight, dtype=np.float64),
+        scale=np.asarray(np.zeros(n) if scale is None else scale, dtype=np.int64),
+    )
+
+
+@st.composite
+def observations(draw, least: int = 0, most: int = 14, repeats: int = 3) -> Observations:
+    """Few rows with ties, constants, missing classes, failures, repeated judgments and one group or more."""
+    labels = st.sampled_from(draw(st.sampled_from([(0, 1, 2), (0, 1), (0,), (2,), (1, 2)])))
+    verdicts = st.sampled_from(draw(st.sampled_from([(0, 1, 2, 3), (0, 1), (0, 1, 2), (0,), (3,), (2, 3)])))
+    differences = draw(
+        st.sampled_from(
+            [
+                st.sampled_from([1.0, 0.0, -1.0]),
+                st.just(0.25),
+                st.floats(-4, 4).map(lambda x: round(x, 3)),
+                st.integers(-2, 2).map(float),
+            ]
+        )
+    )
+    groups = st.integers(0, draw(st.integers(0, 6))).map(lambda code: 7 * code - 11)
+    rows = []
+    for _ in range(draw(st.integers(least, most))):
+        label, group, times = draw(labels), draw(groups), draw(st.integers(1, repeats))
+        for _ in range(times):
+            verdict = draw(verdicts)
+            rows.append((label, verdict, 0.0 if verdict == 3 else draw(differences), group, 1 / times))
+    return make(*(list(column) for column in zip(*rows, strict=True))) if rows else make([], [])
+
+
+def whole(seen: Observations) -> np.ndarray:
+    """The weights as numbers of rows: for repeats of 1, 2 or 3, six rows a comparison."""
+    return np.rint(seen.weight * 6).astype(int)
+
+
+def simulate(groups: int, seed: int) -> Observations:
+    """Groups of 1 to 5 comparisons that share how hard they are, so that they are right or wrong together.
+
+    A group's size does not depend on that: the true accuracy is 0.6.
+    """
+    chance = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), chance.integers(1, 6, groups))
+    n = group.size
+    right = chance.random(n) < np.where(chance.random(groups) < 0.5, 0.95, 0.25)[group]
+    label = chance.choice(3, n, p=[0.45, 0.4, 0.15])
+    verdict = np.where(right, label, (label + 1 + chance.integers(0, 2, n)) % 3)
+    size = np.abs(chance.normal(size=groups))[group] + np.abs(chance.normal(size=n))
+    difference = np.array([1.0, -1.0, 0.0])[verdict] * size
+    return make(label, verdict, difference, group)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from simulated import examples, make, observations, whole
+
+from calf.analysis.observations import integer_weights
+from calf.analysis.rank import Cells, both_orders, correlations
+
+CODE = np.array([1.0, -1.0, 0.0])
+
+
+def ours(difference, label, weight) -> dict[str, float]:
+    group = np.zeros(len(label), dtype=np.int64)
+    cells = Cells.of(np.asarray(difference, float), np.asarray(label, np.int8), np.asarray(weight, float), group, 1)
+    return {name: float(values[0]) for name, values in correlations(cells, cells.total)._asdict().items()}
+
+
+def oracle(x, y) -> dict[str, float]:
+    """From scipy; a correlation with a constant is undefined."""
+    if len({*x}) < 2 or len({*y}) < 2:
+        return dict.fromkeys(("kendall_tau", "spearman", "pearson"), math.nan)
+    return {
+        "kendall_tau": stats.kendalltau(x, y).statistic,
+        "spearman": stats.spearmanr(x, y).statistic,
+        "pearson": stats.pearsonr(x, y).statistic,
+    }
+
+
+@examples(100)
+@given(observations(least=1))
+def test_correlations_equal_scipy_on_repeated_rows(seen):
+    judged = seen.select(seen.judged)
+    if not len(judged):
+        return
+    weight, _ = integer_weights(judged.weight)
+    times = whole(judged)
+    x, label = np.repeat(judged.difference, times), np.repeat(judged.label, times)
+    assert ours(judged.difference, judged.label, weight) == pytest.approx(oracle(x, CODE[label]), abs=1e-9, nan_ok=True)
+    both = both_orders(judged.difference, judged.label, weight, judged.group)
+    doubled = oracle(np.concatenate((x, -x)), np.concatenate((CODE[label], -CODE[label])))
+    assert ours(*both[:3]) == pytest.approx(doubled, abs=1e-9, nan_ok=True)
+
+
+@examples(25)
+@given(st.integers(2, 400), st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_correlations_equal_scipy_on_many_rows(n, levels, seed):
+    chance = np.random.default_rng(seed)
+    x = np.round(chance.normal(size=n) * levels) / 7
+    label = chance.choice(3, n, p=[0.5, 0.3, 0.2])
+    assert ours(x, label, np.ones(n)) == pytest.approx(oracle(x, CODE[label]), abs=1e-9, nan_ok=True)
+
+
+@examples(60)
+@given(
+    st.lists(
+        st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0, 1, 2])), min_size=2, max_size=9
+    )
+)
+def test_any_finite_differences(rows):
+    """Values may be near 1e308, subnormal, or equal but for the last bit: exact rational arithmetic is the oracle."""
+    x, label = [row[0] for row in rows], [row[1] for row in rows]
+    with np.errstate(all="raise", under="ignore"):
+        found = ours(x, label, np.ones(len(x)))
+    exact, y = [Fraction(v) for v in x], [int(CODE[v]) for v in label]
+    if len({*exact}) < 2 or len({*y}) < 2:
+        assert all(math.isnan(v) for v in found.values())
+        return
+    mean_x, mean_y = sum(exact) / len(exact), Fraction(sum(y), len(y))
+    xx = sum((v - mean_x) ** 2 for v in exact)
+    yy = sum((v - mean_y) ** 2 for v in y)
+    xy = sum((v - mean_x) * (u - mean_y) for v, u in zip(exact, y, strict=True))
+    expected = math.copysign(math.sqrt(xy * xy / (xx * yy)), 1 if xy > 0 else -1)
+    assert found["pearson"] == pytest.approx(expected, abs=1e-9)
+    assert found["kendall_tau"] == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-9)
+
+
+def test_many_weightings_are_those_one_by_one():
+    chance = np.random.default_rng(3)
+    x, label = chance.integers(-4, 5, 60) / 4, chance.integers(0, 3, 60).astype(np.int8)
+    cells = Cells.of(x, label, np.ones(60), np.zeros(60, dtype=np.int64), 1)
+    weight = chance.integers(0, 3, (cells.value.size, 50)).astype(float)
+    weight[:, 0] = 0.0
+    weight[1:, 1] = 0.0
+    with np.errstate(all="raise"):
+        together = correlations(cells, weight)
+    for column in range(50):
+        alone = correlations(cells, weight[:, [column]])
+        for name in together._fields:
+            np.testing.assert_allclose(getattr(together, name)[column], getattr(alone, name)[0], atol=1e-12)
+    assert all(np.isnan(values[:2]).all() for values in together)
+
+
+def test_weights_count_as_rows_when_they_are_large():
+    """Sums of third powers beyond 2^53 keep nine digits."""
+    x, label = np.array([0.3, -0.2, 0.0, 0.9, -0.2]), np.array([0, 1, 2, 1, 1])
+    weight = np.array([2.0, 1.0, 3.0, 1.0, 2.0])
+    assert ours(x, label, weight * 3e7) == pytest.approx(ours(x, label, weight), abs=1e-12)
+
+
+def test_a_perfect_order_gives_one():
+    assert ours([3.0, -1.0, 0.0], [0, 1, 2], [1, 1, 1])["kendall_tau"] == 1.0
+    assert ours([-3.0, 1.0, 0.0], [0, 1, 2], [1, 1, 1])["spearman"] == -1.0
+
+
+def test_where_the_first_is_longer_and_better_the_stored_order_misleads():
+    """A metric with one difference throughout has no tau as stored; in both orders it has."""
+    seen = make([0, 0, 0, 1], [0, 0, 0, 0], [2.0, 2.0, 2.0, 2.0])
+    assert math.isnan(ours(seen.difference, seen.label, seen.weight)["kendall_tau"])
+    both = both_orders(seen.difference, seen.label, seen.weight, seen.group)
+    assert ours(*both[:3]) == pytest.approx(dict.fromkeys(("kendall_tau", "spearman", "pearson"), 0.5))

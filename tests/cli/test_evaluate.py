@@ -1,0 +1,346 @@
+"""`calf evaluate` as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KEYS = """metric dataset slice n coverage accuracy accuracy_low accuracy_high accuracy_failed_right decided_accuracy
+macro_f1 macro_f1_symmetric kappa kappa_symmetric kendall_tau kendall_tau_symmetric spearman spearman_symmetric pearson
+pearson_symmetric tie_rate""".split()
+
+
+def rows_of(done: Any) -> list[dict[str, Any]]:
+    return json.loads(done.stdout)["rows"]  # type: ignore[no-any-return]
+
+
+def row(done: Any, metric: str, slice_: str = "overall") -> dict[str, Any]:
+    (found,) = [r for r in rows_of(done) if r["metric"] == metric and r["slice"] == slice_]
+    return found
+
+
+def run_folder(workspace: Path, done: Any) -> Path:
+    (name,) = json.loads(done.stdout)["runs"]
+    return workspace / "runs" / name
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("manifest.json", "scores.csv", "result.json")}
+
+
+def test_json_is_one_object_with_flat_rows_and_the_floors(calf: Any) -> None:
+    done = calf("evaluate", "--metric", "rouge-l", "--metric", "longer", "--format", "json")
+    table = json.loads(done.stdout, parse_constant=lambda name: pytest.fail(f"{name} in the output"))
+    assert set(table) == {"runs", "rows"}
+    assert len(table["runs"]) == 2
+    for one in table["rows"]:
+        assert set(KEYS) <= set(one)
+        assert all(not isinstance(value, (dict, list)) for value in one.values())
+        for key, value in one.items():
+            if isinstance(value, float):
+                assert math.isfinite(value), key
+    overall = [r["metric"] for r in table["rows"] if r["slice"] == "overall"]
+    assert overall == ["rouge-l", "longer", "always-a", "always-b", "random", "shorter", "always-model"]
+    assert {r["slice"] for r in table["rows"]} >= {"setting=human_vs_model", "language=zh", "subject=law"}
+    assert not row(done, "longer")["floor"]
+    assert row(done, "shorter")["floor"]
+
+
+def test_numbers_agree_with_scikit_learn_and_scipy(calf: Any, workspace: Path) -> None:
+    import numpy as np
+    from scipy.stats import kendalltau
+    from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+
+    done = calf("evaluate", "--metric", "rouge-l", "--language", "en", "--format", "json")
+    with (run_folder(workspace, done) / "scores.csv").open(encoding="utf-8", newline="") as file:
+        scores = list(csv.DictReader(file))
+    root = Path(__file__).resolve().parents[2]
+    lines = (root / "data/sample/sample.jsonl").read_text(encoding="utf-8").splitlines()
+    labels = {record["id"]: record["label"] for record in map(json.loads, lines)}
+    gold = [labels[line["id"]] for line in scores]
+    said = [line["verdict"] for line in scores]
+    one = row(done, "rouge-l")
+    assert one["n"] == len(scores) == 150
+    assert one["accuracy"] == pytest.approx(accuracy_score(gold, said), abs=1e-12)
+    assert one["kappa"] == pytest.approx(cohen_kappa_score(gold, said), abs=1e-12)
+    assert one["macro_f1"] == pytest.approx(f1_score(gold, said, average="macro"), abs=1e-12)
+    sign = {"response_a": 1, "response_b": -1, "same": 0}
+    difference = np.array([float(line["score_a"]) - float(line["score_b"]) for line in scores])
+    signs = np.array([sign[label] for label in gold])
+    assert one["kendall_tau"] == pytest.approx(kendalltau(difference, signs).statistic, abs=1e-9)
+    doubled = kendalltau(np.r_[difference, -difference], np.r_[signs, -signs]).statistic
+    assert one["kendall_tau_symmetric"] == pytest.approx(doubled, abs=1e-9)
+
+
+def test_csv_and_table(calf: Any) -> None:
+    done = calf("evaluate", "--metric", "rouge-l", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert set(KEYS) <= set(rows[0])
+    table = calf("evaluate", "--metric", "rouge-l").stdout
+    assert "no evidence about any metric" in table
+    assert "always-model" in table
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_a_finished_run_is_reused_and_fresh_starts_anew(calf: Any, workspace: Path) -> None:
+    log = workspace / "log"
+    words = ("evaluate", "--metric", f"mine.py:Slow[log={log}]", "--format", "json")
+    folder = run_folder(workspace, calf(*words))
+    first, asked = snapshot(folder), log.read_text()
+    assert run_folder(workspace, calf(*words)) == folder
+    assert snapshot(folder) == first
+    assert log.read_text() == asked
+    calf(*words, "--fresh")
+    assert snapshot(folder) == first
+    assert len(log.read_text().splitlines()) == 2 * len(asked.splitlines())
+    assert (folder / "judgments.1.jsonl").exists()
+
+
+def test_a_larger_selection_continues_the_same_run(calf: Any, workspace: Path) -> None:
+    log = workspace / "log"
+    base = ("evaluate", "--metric", f"mine.py:Slow[log={log}]", "--format", "json")
+    few = calf(*base, "--limit", 20)
+    assert 0 < row(few, "mine.py:Slow[log=" + str(log) + "]")["n"] <= 20
+    chinese = calf(*base, "--language", "zh")
+    whole = calf(*base)
+    assert json.loads(few.stdout)["runs"] == json.loads(chinese.stdout)["runs"] == json.loads(whole.stdout)["runs"]
+    folder = run_folder(workspace, whole)
+    continued = snapshot(folder)
+    assert len(log.read_text().splitlines()) == 128, "every distinct response is asked for once"
+    again = calf(*base, "--limit", 20)
+    assert again.stdout == few.stdout, "a smaller selection shows the same as before"
+    assert snapshot(folder) == continued, "and takes nothing away"
+    straight = calf(*base, "--runs", "elsewhere")
+    other = workspace / "elsewhere" / folder.name
+    assert snapshot(other) == continued
+    assert straight.stdout == whole.stdout
+
+
+def test_limits_are_nested_and_keep_groups_whole(calf: Any, workspace: Path) -> None:
+    import calf as library
+
+    data = library.load_dataset("sample")
+    previous: set[str] = set()
+    for limit in (1, 6, 7, 50, 100, 191, 192, 500):
+        chosen = data.select(limit=limit)
+        groups = {c.group for c in chosen}
+        assert len(chosen) == sum(c.group in groups for c in data)
+        assert len(chosen) <= max(limit, 6)
+        assert previous <= {c.id for c in chosen}
+        previous = {c.id for c in chosen}
+    assert data.select(limit=50, seed=1).comparisons != data.select(limit=50, seed=2).comparisons
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_it_ends_as_if_never_interrupted(calf: Any, workspace: Path, seed: int) -> None:
+    metric = "mine.py:Slow[seconds=0.004]"
+    calf("evaluate", "--metric", metric, "--runs", "straight", "--format", "json")
+    command = [sys.executable, "-m", "calf", "evaluate", "--metric", metric, "--runs", "killed", "--format", "json"]
+    rng = random.Random(seed)
+    for _ in range(4):
+        process = subprocess.Popen(command, cwd=workspace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.2, 1.3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = calf("evaluate", "--metric", metric, "--runs", "killed", "--format", "json")
+    (name,) = json.loads(done.stdout)["runs"]
+    assert snapshot(workspace / "killed" / name) == snapshot(workspace / "straight" / name)
+    lines = (workspace / "killed" / name / "judgments.jsonl").read_text().splitlines()
+    keys = [json.loads(line)["key"] for line in lines]
+    assert len(set(keys)) == len(keys) == 128, "nothing that was written is judged again"
+
+
+def test_two_processes_on_one_run_do_its_work_once(workspace: Path) -> None:
+    log = workspace / "log"
+    metric = f"mine.py:Slow[log={log},seconds=0.003]"
+    command = [sys.executable, "-m", "calf", "evaluate", "--metric", metric, "--format", "json"]
+    both = [
+        subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert len(log.read_text().splitlines()) == 128
+
+
+def test_interrupted_it_says_how_to_continue(calf: Any, workspace: Path) -> None:
+    command = [sys.executable, "-m", "calf", "evaluate", "--metric", "mine.py:Slow[seconds=0.05]"]
+    process = subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not list((workspace / "runs").glob("*/judgments.jsonl")):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "the same command continues" in errors
+    assert "Traceback" not in errors
+    (listed,) = json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]
+    assert listed["state"] == "not finished"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_worker_processes_change_nothing(calf: Any, workspace: Path, jobs: int) -> None:
+    done = calf("evaluate", "--metric", "rouge-2", "--jobs", jobs, "--runs", f"jobs{jobs}", "--format", "json")
+    one = calf("evaluate", "--metric", "rouge-2", "--runs", "alone", "--format", "json")
+    assert done.stdout == one.stdout
+
+
+def test_failed_judgments_are_counted_kept_and_tried_again(calf: Any, workspace: Path) -> None:
+    words = ("evaluate", "--metric", "mine.py:Picky", "--format", "json")
+    failed = calf(*words, check=1)
+    assert "judgments failed" in failed.stderr
+    one = row(failed, "mine.py:Picky")
+    assert 0 < one["coverage"] < 1
+    assert one["accuracy"] < one["accuracy_failed_right"]
+    with (run_folder(workspace, failed) / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    lost = [line for line in lines if line["failure"]]
+    assert all(line["failure"] == "error" and not line["verdict"] and not line["score_a"] for line in lost)
+    assert one["accuracy_failed_right"] - one["accuracy"] == pytest.approx(len(lost) / len(lines))
+    (workspace / "mended").touch()
+    assert row(calf(*words), "mine.py:Picky")["coverage"] == 1
+
+
+def test_a_floor_that_is_named_is_an_ordinary_run(calf: Any) -> None:
+    done = calf("evaluate", "--metric", "always-model", "--format", "json", check=1)
+    assert "not_applicable" in done.stderr
+    assert sum(r["metric"] == "always-model" for r in rows_of(done) if r["slice"] == "overall") == 1
+    assert row(done, "always-model", "setting=model_vs_model")["coverage"] == 0
+    assert row(done, "always-model", "setting=human_vs_model")["coverage"] == 1
+    listed = json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]
+    assert [run["metric"] for run in listed] == ["always-model"]
+
+
+def test_both_orders_show_a_position_bias(calf: Any, workspace: Path) -> None:
+    words = ("evaluate", "--metric", "mine.py:First", "--format", "json")
+    assert row(calf(*words), "mine.py:First")["tie_rate"] == 0
+    both = calf(*words, "--order", "both")
+    one = row(both, "mine.py:First")
+    assert one["tie_rate"] == 1
+    assert (one["order"], one["rule"]) == ("both", "agree-or-same")
+    with (run_folder(workspace, both) / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {(line["order"], line["verdict"]) for line in lines} == {("given", "response_a"), ("swapped", "response_b")}
+    assert len(lines) == 2 * 192
+
+
+def test_repeats_are_further_lines_and_share_the_weight(calf: Any, workspace: Path) -> None:
+    once = calf("evaluate", "--metric", "random", "--format", "json")
+    thrice = calf("evaluate", "--metric", "random", "--repeat", 3, "--format", "json")
+    assert json.loads(once.stdout)["runs"] == json.loads(thrice.stdout)["runs"]
+    assert row(thrice, "random")["n"] == 192
+    with (run_folder(workspace, thrice) / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 3 * 192
+    verdicts = [line["verdict"] for line in lines]
+    assert len({tuple(verdicts[at::3]) for at in range(3)}) == 3
+    assert calf("evaluate", "--metric", "random", "--format", "json").stdout == once.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--metric", "rogue-l"), "did you mean 'rouge-l'"),
+        (("--metric", "rouge-l", "-o", "mesure=f1"), "did you mean 'measure'"),
+        (("--metric", "rouge-l", "--metric", "rouge-1", "-o", "measure=f1"), "single --metric"),
+        (("--metric", "rouge-l", "--metric", "rouge-l"), "given twice"),
+        (("--metric", "rouge-l", "--setting", "human_vs_robot"), "has no setting 'human_vs_robot'"),
+        (("--metric", "rouge-l", "--subject", "alchemy"), "it has: geography"),
+        (("--metric", "rouge-l", "--subject", "law", "--language", "fr"), "has no language 'fr'"),
+        (("--metric", "rouge-l", "--dataset", "smaple"), "did you mean 'sample'"),
+        (("--metric", "rouge-l", "--dataset", "nowhere/file.jsonl"), "nowhere/file.jsonl"),
+        (("--metric", "rouge-l[tokenizer=rouge]", "--language", "zh"), "tokenizer"),
+        (("--metric", "rouge-l", "--limit", "0"), "--limit"),
+        (("--metric", "rouge-l", "--order", "sideways"), "--order"),
+        ((), "--metric"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line_and_exit_2(calf: Any, workspace: Path, words: Any, message: str) -> None:
+    done = calf("evaluate", *words, check=2)
+    assert message in done.stderr
+    assert not done.stdout
+    assert not list((workspace / "runs").glob("*/result.json"))
+
+
+def test_all_metrics_are_checked_before_the_first_runs(calf: Any, workspace: Path) -> None:
+    calf("evaluate", "--metric", "rouge-l", "--metric", "rogue", check=2)
+    assert not (workspace / "runs").exists()
+
+
+def test_the_runs_commands(calf: Any, workspace: Path) -> None:
+    done = calf("evaluate", "--metric", "rouge-l", "--format", "json")
+    (name,) = json.loads(done.stdout)["runs"]
+    assert calf("runs", "show", name, "--format", "json").stdout == done.stdout
+    assert calf("runs", "show", "rouge", "--format", "json").stdout == done.stdout
+    assert "signature" in calf("runs", "show", name).stdout
+    (listed,) = json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]
+    assert (listed["id"], listed["metric"], listed["dataset"], listed["state"]) == (
+        name,
+        "rouge-l",
+        "sample",
+        "complete",
+    )
+    assert name[:20] in calf("runs", "list").stdout.replace("\n", "")
+    assert "did you mean" in calf("runs", "show", name[:-1] + "x", check=2).stderr
+
+
+def test_outside_a_workspace_runs_go_to_the_current_folder(calf: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    calf("evaluate", "--metric", "longer", cwd=folder)
+    assert list((folder / "runs").glob("longer--sample--*/result.json"))
+
+
+def test_the_python_interface_gives_the_same(calf: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import calf as library
+
+    monkeypatch.chdir(workspace)
+    run = library.evaluate("rouge-1", "sample", options={"measure": "recall"}, language=["en"], runs="runs")
+    done = calf("evaluate", "--metric", "rouge-1[measure=recall]", "--language", "en", "--format", "json")
+    assert [run.id] == json.loads(done.stdout)["runs"]
+    frame = run.table()
+    assert frame[frame["slice"] == "overall"]["metric"].iloc[0] == "rouge-1[measure=recall]"
+    assert frame.iloc[0]["accuracy"] == row(done, "rouge-1[measure=recall]")["accuracy"]
+    assert len(run.table(floors=False)) == len(run.rows)
+    assert len(run.judgments) == 150
+    with pytest.raises(library.UserError, match="1 or more"):
+        library.evaluate("rouge-1", "sample", repeat=0)
+
+
+def test_a_secret_option_reaches_no_file_and_no_message(calf: Any, workspace: Path) -> None:
+    (workspace / "secretive.py").write_text(
+        "class Judge:\n    needs_reference = False\n"
+        "    def __init__(self, api_key: str, fail: bool = False):\n        self.fail = fail\n"
+        "    def judge(self, items):\n        return ['same' for _ in items]\n"
+    )
+    done = calf("evaluate", "--metric", "secretive.py:Judge[api_key=sk-PLANTED-SECRET]")
+    wrong = calf("evaluate", "--metric", "secretive.py:Judge[api_key=sk-PLANTED-SECRET,fail=perhaps]", check=2)
+    for text in (done.stdout, done.stderr, wrong.stderr):
+        assert "PLANTED" not in text
+    for path in (workspace / "runs").rglob("*"):
+        if path.is_file():
+            assert b"PLANTED" not in path.read_bytes(), path
+
+
+@pytest.mark.shared_data
+def test_the_real_file_gives_the_known_floors(calf: Any, workspace: Path, shared_data: Path) -> None:
+    file = shared_data / "lfqa-e" / "unified_benchmark_zh.json"
+    done = calf("evaluate", "--metric", "rouge-l", "--metric", "longer", "--dataset", file, "--format", "json")
+    assert 0.511 <= row(done, "longer")["accuracy"] <= 0.5125
+    assert row(done, "always-a")["accuracy"] == pytest.approx(599 / 1193)
+    assert row(done, "rouge-l")["n"] == 1193
+    assert row(done, "rouge-l")["coverage"] == 1
+    assert row(done, "rouge-l")["groups"] == 501

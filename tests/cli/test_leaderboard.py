@@ -1,0 +1,94 @@
+"""`calf leaderboard`: made from text-free files, without the dataset."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def runs(calf: Any, workspace: Path) -> Path:
+    calf("evaluate", "--metric", "rouge-l", "--metric", "rouge-l[measure=recall]", "--metric", "longer")
+    calf("evaluate", "--metric", "rouge-1", "--limit", 30)
+    return workspace / "runs"
+
+
+def test_markdown_has_everything(calf: Any, workspace: Path, runs: Path) -> None:
+    done = calf("leaderboard")
+    assert "leaderboard.md" in done.stderr
+    text = (workspace / "leaderboard.md").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    assert "## sample" in lines
+    assert any("no evidence about any metric" in line for line in lines)
+    table = [line for line in lines if line.startswith("| ")]
+    assert "human vs human" in table[0]
+    names = [line.split(" | ")[0].removeprefix("| ") for line in table]
+    assert {"rouge-l", "rouge-l[measure=recall]", "longer", "*always-a* (floor)"} <= set(names)
+    assert "*longer* (floor)" not in names
+    assert "rouge-1" not in names
+    assert "cover only a part" in text
+    assert "`calf evaluate --metric rouge-l --dataset sample`" in text
+    assert "GPT-4o" in text.partition("## Published figures")[2]
+    assert "GPT-4o" not in text.partition("## Published figures")[0]
+    for line in table:
+        assert line.count(" | ") in {table[0].count(" | "), 2, 5}
+
+
+def test_accuracies_and_order_are_those_of_the_runs(calf: Any, runs: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(calf("leaderboard", "--format", "csv").stdout)))
+    overall = [row for row in rows if row["slice"] == "overall"]
+    shares = [float(row["accuracy"]) for row in overall]
+    assert shares == sorted(shares, reverse=True)
+    shown = calf("evaluate", "--metric", "rouge-l", "--format", "json")
+    (ours,) = [r for r in json.loads(shown.stdout)["rows"] if r["metric"] == "rouge-l" and r["slice"] == "overall"]
+    (theirs,) = [row for row in overall if row["metric"] == "rouge-l"]
+    assert float(theirs["accuracy_low"]) == ours["accuracy_low"]
+    assert theirs["signature"].startswith("rouge-l|")
+
+
+def test_the_committed_files_are_enough(calf: Any, workspace: Path, runs: Path) -> None:
+    before = calf("leaderboard", "--output", "-").stdout
+    kept = workspace / "kept"
+    for path in runs.rglob("*"):
+        if path.name in {"manifest.json", "result.json", "timing.json"} or path.parent.name == "floors":
+            target = kept / path.relative_to(runs)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    assert calf("leaderboard", "--runs", kept, "--output", "-").stdout == before
+
+
+def test_no_text_of_the_data_is_in_these_files(calf: Any, runs: Path) -> None:
+    import calf as library
+
+    data = library.load_dataset("sample")
+    needles = {text[:25] for c in data for text in (c.question, c.reference or "", c.response_a, c.response_b) if text}
+    for path in runs.rglob("*"):
+        if path.suffix == ".json" or path.name == "scores.csv":
+            text = path.read_text(encoding="utf-8")
+            assert not [needle for needle in needles if needle in text], path
+
+
+def test_latex_and_json(calf: Any, runs: Path) -> None:
+    latex = calf("leaderboard", "--format", "latex").stdout
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+    assert r"\emph{always-a} (floor)" in latex
+    body = latex.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    assert len({line.count("&") for line in body.strip().splitlines()}) == 1
+    table = json.loads(calf("leaderboard", "--format", "json").stdout)
+    assert {"dataset", "metric", "accuracy"} <= set(table["published"][0])
+    assert {"run", "seconds", "command", "signature"} <= set(table["rows"][0])
+
+
+def test_mistakes(calf: Any, workspace: Path, runs: Path) -> None:
+    assert "no complete run on dataset 'nothing'" in calf("leaderboard", "-d", "nothing", check=2).stderr
+    assert "no complete run" in calf("leaderboard", "--runs", "empty", check=2).stderr
+    assert "cannot write" in calf("leaderboard", "--output", "mine.py/x.md", check=2).stderr
+    (name,) = [p.name for p in runs.iterdir() if p.name.startswith("rouge-l--")]
+    (runs / name / "result.json").write_text("{")
+    assert "result.json" in calf("leaderboard", check=2).stderr

@@ -1,0 +1,153 @@
+"""The files of a run: torn lines, broken lines, locks, scores."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calf.decide import Judgment
+from calf.errors import DataError
+from calf.runs.store import Journal, RunFolder, read_scores, write_atomically
+from calf.types import Failure, Opinion, Score
+
+texts = st.text(max_size=30)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+outcomes = st.one_of(
+    st.builds(Score, numbers, st.none() | texts, st.none() | st.just({"tokens": 3.0}), st.none() | st.just(0.5)),
+    st.builds(
+        Opinion,
+        st.sampled_from(["response_a", "response_b", "same"]),
+        st.none() | st.just((0.5, 0.25, 0.25)),
+        st.none() | texts,
+    ),
+    st.builds(Failure, texts.filter(bool), texts, st.none() | texts),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(texts, outcomes, max_size=6))
+def test_what_is_appended_is_read_again(tmp_path_factory: pytest.TempPathFactory, kept: dict) -> None:
+    path = tmp_path_factory.mktemp("journal") / "judgments.jsonl"
+    journal = Journal(path)
+    journal.append(kept)
+    journal.close()
+    assert Journal(path).outcomes == kept
+
+
+def test_a_torn_last_line_is_dropped_at_every_cut(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.jsonl"
+    journal = Journal(path)
+    journal.append({"first": Score(1.0), "second": Score(2.0, "说明")})
+    journal.close()
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for cut in range(first, len(whole)):
+        path.write_bytes(whole[:cut])
+        again = Journal(path)
+        assert set(again.outcomes) == {"first"}
+        again.append({"third": Score(3.0)})
+        again.close()
+        assert set(Journal(path).outcomes) == {"first", "third"}
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.jsonl"
+    path.write_text('{"key": "a", "score": 1}\nnonsense\n{"key": "b", "score": 1}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"judgments\.jsonl:2: not a judgment"):
+        Journal(path)
+
+
+def test_the_last_line_of_a_key_counts(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.jsonl"
+    journal = Journal(path)
+    journal.append({"a": Failure("error", "first")})
+    journal.append({"a": Score(2.0)})
+    journal.close()
+    assert Journal(path).outcomes == {"a": Score(2.0)}
+    assert len(path.read_text().splitlines()) == 2
+
+
+@given(
+    st.lists(
+        st.builds(
+            Judgment,
+            texts.filter(str.isprintable),  # as ids are
+            st.just("given"),
+            st.just(0),
+            st.none() | numbers,
+            st.none() | numbers,
+            st.sampled_from(["response_a", "response_b", "same"]),
+        ),
+        max_size=5,
+        unique_by=lambda j: j.id,
+    )
+)
+@settings(deadline=None)
+def test_scores_are_read_as_written(tmp_path_factory: pytest.TempPathFactory, judgments: list[Judgment]) -> None:
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    folder.write_scores(judgments)
+    assert read_scores(folder.path / "scores.csv") == judgments
+    assert (folder.path / "scores.csv").read_text().startswith("id,order,score_a,score_b,verdict,failure\n")
+
+
+@pytest.mark.parametrize("line", ["x,given,1", "x,sideways,,,same,", "x,given,one,2,same,", "x,given,1,2,better,"])
+def test_a_broken_line_of_scores_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f"id,order,score_a,score_b,verdict,failure\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"scores\.csv:2"):
+        read_scores(path)
+
+
+def test_a_foreign_or_broken_json_file_is_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read("manifest") is None
+    for text in ("{", "[]", json.dumps({"schema": 99})):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(DataError, match=r"manifest\.json"):
+            folder.read("manifest")
+
+
+def test_writing_atomically_leaves_the_old_file_on_failure(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def _hold(path: str, seconds: float, ready: object) -> None:
+    with RunFolder(Path(path)).lock():
+        ready.set()  # type: ignore[attr-defined]
+        time.sleep(seconds)
+
+
+def test_a_second_process_waits_and_is_told(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(str(tmp_path), 0.5, ready))
+    holder.start()
+    assert ready.wait(20)
+    told = []
+    with RunFolder(tmp_path).lock(lambda: told.append(True)):
+        assert told == [True]
+    holder.join()
+    with RunFolder(tmp_path).lock(lambda: told.append(True)):
+        assert told == [True]
+
+
+def test_setting_aside_keeps_every_older_journal(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for number in (1, 2):
+        folder.journal.write_text(f"{number}\n")
+        (tmp_path / "scores.csv").write_text("x")
+        folder.set_aside()
+        assert not (tmp_path / "scores.csv").exists()
+    assert [(tmp_path / f"judgments.{n}.jsonl").read_text() for n in (1, 2)] == ["1\n", "2\n"]
+    assert not folder.journal.exists()
