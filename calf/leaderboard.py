@@ -237,12 +237,12 @@ def _latex(boards: Sequence[Board]) -> str:
     lines = ["% Written by calf leaderboard; needs the packages booktabs and graphicx."]
     for board in boards:
         columns = _columns(board)
-        notes = " ".join(board.notes)
+        size = f"{board.comparisons} comparisons in {board.groups} groups."
+        caption = " ".join([f"{board.dataset}: {size}", *board.notes])
         lines += [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_tex(board.dataset)}: {board.comparisons} comparisons in {board.groups} groups. "
-            rf"{_tex(notes)}}}",
+            rf"\caption{{{_tex(caption)}}}",
             r"\resizebox{\textwidth}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
             r"\toprule",

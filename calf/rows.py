@@ -8,6 +8,7 @@ import numpy as np
 
 from calf.analysis import Observations, measure
 from calf.decide import RULES, decide
+from calf.hashing import digest
 from calf.metrics.base import Preparation
 from calf.metrics.registry import load_metric
 from calf.runs.execute import execute, prepare
@@ -90,20 +91,30 @@ def rows_of(
     return rows
 
 
-def floor_rows(dataset: Dataset, whole: Dataset, seed: int, without: Sequence[str] = ()) -> list[Row]:
-    """The rows of all floors, judged here and now and kept nowhere.
+def floor_rows(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
+    """The rows of all floors, judged here and now; not to be changed, since the next call may get the same.
 
     Args:
         dataset: the selection that the rows are about.
         whole: all of the dataset, which the random floor takes its prior from.
         seed: the run's.
-        without: floors to leave out, since they are metrics of their own in the same table.
     """
+    key = (whole.fingerprint, digest([c.id for c in dataset]), seed)
+    if key not in _floors:
+        if len(_floors) >= _MOST_FLOORS:
+            _floors.pop(next(iter(_floors)))
+        _floors[key] = _judge_floors(dataset, whole, seed)
+    return _floors[key]
+
+
+_MOST_FLOORS = 8
+_floors: dict[tuple[str, str, int], list[Row]] = {}  # the metrics of one command share their floors
+
+
+def _judge_floors(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
     preparation = Preparation(whole.comparisons, seed)
     rows = []
     for name in FLOORS:
-        if name in without:
-            continue
         metric = load_metric(name)
         prepare(metric, preparation)
         outcomes: dict[str, Any] = {}

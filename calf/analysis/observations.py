@@ -83,7 +83,7 @@ def integer_weights(weight: Floats) -> tuple[Floats, int]:
         ValueError: a weight is not 1/K for a whole number K.
     """
     distinct, row = np.unique(weight, return_inverse=True)
-    if distinct.size and not (np.isfinite(distinct).all() and distinct[0] > 0):
+    if distinct.size and not (np.isfinite(distinct).all() and distinct[0] > 1.0 / _LARGEST_UNIT):
         raise ValueError("Observations.weight must be 1 or 1/K")
     times = np.rint(1.0 / distinct).astype(np.int64)
     if np.any(np.abs(distinct * times - 1.0) > 1e-9):

@@ -21,10 +21,9 @@ WIDTH = 100
 _COLUMNS = (
     ("cover", "coverage"),
     ("decided", "decided_accuracy"),
-    ("mac-F1", "macro_f1_symmetric"),
+    ("macro-F1", "macro_f1_symmetric"),
     ("kappa", "kappa_symmetric"),
     ("tau-b", "kendall_tau_symmetric"),
-    ("rho", "spearman_symmetric"),
     ("r", "pearson_symmetric"),
     ("ties", "tie_rate"),
 )
@@ -75,8 +74,10 @@ def number(value: Any) -> str:
 
 
 def interval(row: Mapping[str, Any], name: str) -> str:
-    """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"."""
+    """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"; "failed" where no judgment was made."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if row["coverage"] == 0:
+        return "failed"
     if row[name] is None:
         return "-"
     return number(row[name]) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
@@ -102,7 +103,7 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
             for at in range(0, len(names), _SLICES_A_TABLE):
                 console.print(_by_slice(mine, names[at : at + _SLICES_A_TABLE]))
         console.print(
-            "decided: where people preferred one, a tie counts half; mac-F1, kappa, tau-b, rho (Spearman), r (Pearson):"
+            "decided: where people preferred one, a tie counts half; macro-F1, kappa, tau-b, r (Pearson):"
             " every comparison in both orders, half weight each; ties: share of `same` verdicts; °: floor."
         )
         for reason in dict.fromkeys(_reasons(mine)):

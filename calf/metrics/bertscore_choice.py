@@ -91,8 +91,8 @@ def _read_baseline(name: str, language: str, layer: int) -> Baseline:
     folder = Path(*(locations or ["bert_score"])) / "rescale_baseline" / language
     table = folder / f"{name}.tsv"
     if not _is_hub_id(name) or not table.is_file():
-        known = sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.tsv"))
-        has = f"it has some for {', '.join(known)}" if known else "it has none for that language"
+        known = sorted((str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.tsv")), key=len)
+        has = f"it has some for {', '.join(known[:6])}, ..." if known else "it has none for that language"
         raise OptionError(f"rescale: bert-score has no baseline for model {name!r} in {language!r}; {has}")
     with table.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

@@ -27,13 +27,15 @@ def find_weights(name: str) -> Weights:
         UserError: there is no such model, or it cannot be had; the hub is asked once, for at most ten seconds.
         MissingDependencyError: the package that carries it is not installed.
     """
+    if not name.strip():
+        raise UserError("model: the name is empty")
     if name in PACKAGED:
         return packaged_weights(name)
     folder = Path(name).expanduser()
     if folder.is_dir():
         read_config(folder)
         return Weights(folder.resolve().name, folder.resolve(), folder_revision(folder))
-    if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or not name.strip():
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise UserError(f"model {name!r}: no such folder")
     return _from_hub(name)
 
@@ -44,13 +46,16 @@ def _from_hub(name: str) -> Weights:
 
 
 def _cached(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
+    """The model's folder in the hub's cache, if it is whole."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except Exception:  # whatever is wrong with the cache or the name, the hub's answer says it better
-        return None
-    return folder if is_complete(folder) else None
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError as error:
+        raise UserError(f"model {name!r}: {reason(error)}") from error
+    folder = Path(config).parent if isinstance(config, str) else None
+    return folder if folder is not None and is_complete(folder) else None
 
 
 def _download(name: str) -> Path:
@@ -64,7 +69,7 @@ def _download(name: str) -> Path:
         weights = weights or [file for file in files if file.startswith("pytorch_model") and file.endswith(".bin")]
         texts = [file for file in files if file.endswith((".json", ".txt", ".model"))]
         with quiet(progress=sys.stderr.isatty()):
-            folder = Path(snapshot_download(name, revision=about.sha, allow_patterns=weights + texts))
+            folder = Path(snapshot_download(name, allow_patterns=weights + texts))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
         raise UserError(
             f"model {name!r} is neither a packaged model ({', '.join(PACKAGED)}) nor a folder, and the Hugging Face "

@@ -141,9 +141,14 @@ def unpack(source: Path, folder: Path) -> None:
         raise reader.fail(f"impossible sizes: {dict(sizes._asdict(), block=block)}")
     pieces = _read_pieces(reader)
     tensors = _read_directory(reader)
+    if len(tensors) != 5 + 2 * len(_LAYER_PARTS) * sizes.layers:
+        raise reader.fail(f"{len(tensors)} tensors do not make {sizes.layers} layers")
 
     (folder / "config.json").write_text(json.dumps(_config(sizes, epsilon, pieces), indent=1), encoding="utf-8")
-    _write_tokenizer(folder, pieces, sizes.positions)
+    try:
+        _write_tokenizer(folder, pieces, sizes.positions)
+    except ValueError as error:
+        raise reader.fail(f"its tokenizer cannot be built: {error}") from error
     weights = {
         ours: _read_tensor(reader, tensors, theirs, shape) for theirs, (ours, shape) in _parameters(sizes).items()
     }

