@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calf.cli.output import interval, number, write_csv
 from calf.datasets.definitions import definition_files, read_definition
 from calf.errors import UserError
+from calf.formatting import interval, number, write_csv
 from calf.runs.run import describe_runs, open_run
 from calf.runs.store import write_atomically
 from calf.types import SETTINGS

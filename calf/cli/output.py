@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from calf.formatting import interval, number, write_csv
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from calf.runs.run import Run
 
-__all__ = ["WIDTH", "interval", "joined_rows", "number", "print_runs", "write_csv"]
+__all__ = ["WIDTH", "joined_rows", "print_runs"]
 
 WIDTH = 100
 """How wide tables are where the output is not a terminal."""
@@ -57,30 +59,6 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
         write_csv(rows, sys.stdout)
     else:
         _print_tables(runs, rows)
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
-    """Writes rows as CSV; a value that is undefined is an empty field."""
-    import csv
-
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def number(value: Any) -> str:
-    """A share or a correlation with three decimals; "-" where it is undefined."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def interval(row: Mapping[str, Any], name: str) -> str:
-    """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"; "failed" where no judgment was made."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if row["coverage"] == 0:
-        return "failed"
-    if row[name] is None:
-        return "-"
-    return number(row[name]) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
 
 
 def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> None:

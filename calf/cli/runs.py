@@ -34,7 +34,8 @@ def list_all(
     from rich.markup import escape
     from rich.table import Table
 
-    from calf.cli.output import WIDTH, number
+    from calf.cli.output import WIDTH
+    from calf.formatting import number
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title in ("run", "metric", "dataset", "comparisons", "accuracy", "state"):

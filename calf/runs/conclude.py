@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calf.rows import floor_rows, rows_of
+from calf.runs.rows import floor_rows, rows_of
 from calf.runs.run import FLOORS_FOLDER, Run
 from calf.runs.store import RunFolder
 

@@ -1,0 +1,34 @@
+"""Figures as people and programs read them, the same in every table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["interval", "number", "write_csv"]
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
+    """Writes rows as CSV; a value that is undefined is an empty field."""
+    import csv
+
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def number(value: Any) -> str:
+    """A share or a correlation with three decimals; "-" where it is undefined."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def interval(row: Mapping[str, Any], name: str) -> str:
+    """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"; "failed" where no judgment was made."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if row["coverage"] == 0:
+        return "failed"
+    if row[name] is None:
+        return "-"
+    return number(row[name]) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
