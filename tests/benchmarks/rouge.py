@@ -3,7 +3,8 @@
     python tests/benchmarks/rouge.py [FILE] [--every N] [--lsum]
 
 Both run in one process on one core, over the same items, with the same tokenizer and F1, and must give the same
-values to 1e-9. FILE is any dataset; by default the Chinese file under CALF_SHARED_DATA, or the bundled sample.
+values to 1e-9. FILE is any dataset; by default the Chinese file under CALF_SHARED_DATA
+(default: ../shared/data), or the bundled sample.
 `--every N` takes every N-th comparison; `--lsum` adds ROUGE-Lsum.
 """
 
@@ -35,8 +36,9 @@ class Tokenizer:
 
 
 def default_dataset() -> str:
-    file = Path(os.environ.get("CALF_SHARED_DATA", "")) / "lfqa-e" / "unified_benchmark_zh.json"
-    return str(file) if "CALF_SHARED_DATA" in os.environ and file.is_file() else "sample"
+    shared = Path(os.environ.get("CALF_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    file = shared / "lfqa-e" / "unified_benchmark_zh.json"
+    return str(file) if file.is_file() else "sample"
 
 
 def main() -> None:
