@@ -47,8 +47,8 @@ class Entry:
 
     @property
     def floor(self) -> bool:
-        """Whether it is one of the floors that stand in every table."""
-        return bool(self.rows["overall"]["floor"])
+        """Whether it is a floor, be it a run of its own or one that stands in every table."""
+        return self.run is None or self.run.manifest["family"] == "floor"
 
 
 @dataclass(frozen=True, slots=True)
