@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
     from calf.types import Order, Verdict
 
-__all__ = ["RULES", "Decisions", "Judgment", "OrderChoice", "decide", "verdict_of_scores"]
+__all__ = ["RULES", "Decisions", "Judgment", "OrderChoice", "decide", "orders_of", "verdict_of_scores"]
 
-OrderChoice = Literal["given", "swapped", "both"]
+OrderChoice = Literal["given", "swapped", "both", "mixed"]
+"""Which orders were judged; mixed: one each comparison, not always the same (imported judgments)."""
 
-RULES: Mapping[OrderChoice, str] = {"given": "given", "swapped": "swapped", "both": "agree-or-same"}
+RULES: Mapping[OrderChoice, str] = {
+    "given": "given",
+    "swapped": "swapped",
+    "both": "agree-or-same",
+    "mixed": "as-judged",
+}
 """The name of the rule by the orders that were judged."""
 
 
@@ -66,6 +72,11 @@ class Decisions:
     weight: npt.NDArray[np.float64]
 
 
+def orders_of(order: OrderChoice) -> tuple[Order, ...]:
+    """The single orders that a choice stands for."""
+    return (order,) if order in ("given", "swapped") else ("given", "swapped")
+
+
 def verdict_of_scores(score_a: float, score_b: float) -> Verdict:
     """The tie rule: the higher score wins; exactly equal scores are the same."""
     return "response_a" if score_a > score_b else "response_b" if score_b > score_a else "same"
@@ -77,12 +88,12 @@ def decide(ids: Sequence[str], judgments: Sequence[Judgment], order: OrderChoice
     Args:
         ids: the comparisons, in the order of the result.
         judgments: for every id and repeat, one per order that `order` names; others are ignored.
-        order: given, swapped, or both (rule `agree-or-same`).
+        order: given, swapped, both (rule `agree-or-same`), or mixed (rule `as-judged`: the one order there is).
 
     Raises:
         ValueError: an order of a comparison is missing.
     """
-    wanted: tuple[Order, ...] = ("given", "swapped") if order == "both" else (order,)
+    wanted = orders_of(order)
     by_place: dict[tuple[str, int], dict[Order, Judgment]] = {}
     for judgment in judgments:
         by_place.setdefault((judgment.id, judgment.repeat), {})[judgment.order] = judgment
@@ -94,10 +105,11 @@ def decide(ids: Sequence[str], judgments: Sequence[Judgment], order: OrderChoice
         count = repeats.get(name, 0)
         for repeat in range(max(count, 1)):
             found = by_place.get((name, repeat), {})
-            absent = [o for o in wanted if o not in found]
+            here = tuple(found) if order == "mixed" and len(found) == 1 else wanted
+            absent = [o for o in here if o not in found]
             if absent:
                 raise ValueError(f"comparison {name!r}, repeat {repeat}: order {absent[0]} is not judged")
-            code, value = _reconcile([found[o] for o in wanted])
+            code, value = _reconcile([found[o] for o in here])
             comparison.append(index)
             verdict.append(code)
             difference.append(value)

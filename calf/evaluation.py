@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import calf
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
 from calf.errors import StoppedError, UserError
@@ -15,9 +12,10 @@ from calf.metrics.base import Preparation
 from calf.metrics.registry import LoadedMetric, load_metric
 from calf.runs.conclude import conclude
 from calf.runs.execute import execute, prepare
-from calf.runs.identity import code_revision, manifest_of, run_id
+from calf.runs.identity import manifest_of, run_id
 from calf.runs.plan import assemble, plan
 from calf.runs.store import Journal, RunFolder
+from calf.runs.timing import Session
 from calf.types import Failure
 from calf.workspace import find_workspace
 
@@ -91,7 +89,8 @@ def evaluate(
         jobs: worker processes.
         seed: for everything that is drawn by hash.
         runs: the folder of runs; default: the workspace's, or `./runs`.
-        fresh: judge everything again; older judgments are kept beside the new ones.
+        fresh: judge everything again; older judgments are kept beside the new ones. To continue such a call, call
+            again without it.
         progress: is told how it goes.
 
     Raises:
@@ -100,8 +99,11 @@ def evaluate(
     """
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
-    if repeat < 1 or jobs < 1 or (limit is not None and limit < 1):
-        raise UserError("limit, repeat and jobs must be 1 or more")
+    for name, number in (("limit", 1 if limit is None else limit), ("repeat", repeat), ("jobs", jobs)):
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"{name} must be a whole number, 1 or more, not {number!r}")
+    if order not in ("given", "swapped", "both"):
+        raise UserError(f"order must be given, swapped or both, not {order!r}")
     chosen = select(data, setting, subject, language, limit, seed)
     report = progress or _Silent()
     preparation = Preparation(data.comparisons, seed)
@@ -109,23 +111,33 @@ def evaluate(
     folder = RunFolder(
         (Path(runs) if runs else find_workspace().runs) / run_id(loaded.name, signature, data, order, seed)
     )
-    with folder.lock(lambda: report.say(f"another process works on {folder.id}; waiting for it")):
-        if fresh:
-            folder.set_aside()
-        if folder.read("manifest") is None:
-            folder.write("manifest", manifest_of(loaded, signature, data, order, seed))
-        covered = folder.covered()
-        for comparison in chosen:
-            covered[comparison.id] = max(covered.get(comparison.id, 0), repeat)
-        journal = Journal(folder.journal)
-        try:
-            _judge(loaded, plan(loaded, chosen.comparisons, order, repeat), preparation, journal, folder, jobs, report)
-        finally:
-            journal.close()
-        part = [c for c in data if c.id in covered and _is_kept(loaded, c, order, covered[c.id], journal.outcomes)]
-        covered = {c.id: covered[c.id] for c in part}
-        judgments = assemble(loaded, part, order, covered, journal.outcomes)
-        return conclude(folder, data, covered, judgments, chosen, repeat)
+    asked = _Asked(loaded, preparation)
+    if fresh or folder.read("manifest") is None:
+        asked.prepare()  # a metric that refuses the dataset leaves nothing behind
+    try:
+        with folder.lock(lambda: report.say(f"another process works on {folder.id}; waiting for it")):
+            if fresh:
+                folder.set_aside()
+            if folder.read("manifest") is None:
+                folder.write("manifest", manifest_of(loaded, signature, data, order, seed))
+            covered = folder.covered()
+            for comparison in chosen:
+                covered[comparison.id] = max(covered.get(comparison.id, 0), repeat)
+            journal = Journal(folder.journal)
+            try:
+                _judge(asked, plan(loaded, chosen.comparisons, order, repeat), journal, folder, jobs, report)
+            finally:
+                journal.close()
+            kept = journal.outcomes
+            part = [c for c in data if c.id in covered and _is_kept(loaded, c, order, covered[c.id], kept)]
+            covered = {c.id: covered[c.id] for c in part}
+            judgments = assemble(loaded, part, order, covered, kept)
+            return conclude(folder, data, covered, judgments, chosen, repeat)
+    except OSError as error:
+        problem = f"cannot write the run to {folder.path}: {error.strerror or error}"
+        if folder.journal.exists():
+            raise StoppedError(f"{problem}; what is judged is kept, and the same command continues") from None
+        raise UserError(problem) from None
 
 
 def select(
@@ -158,33 +170,44 @@ def select(
     return chosen
 
 
+class _Asked:
+    """A metric and what it may look at before it judges, which it does once."""
+
+    def __init__(self, metric: LoadedMetric, preparation: Preparation) -> None:
+        self.metric = metric
+        self.preparation = preparation
+        self._prepared = False
+
+    def prepare(self) -> None:
+        if not self._prepared:
+            prepare(self.metric, self.preparation)
+            self._prepared = True
+
+
 def _judge(
-    metric: LoadedMetric,
+    asked: _Asked,
     units: Sequence[Unit],
-    preparation: Preparation,
     journal: Journal,
     folder: RunFolder,
     jobs: int,
     report: Progress,
 ) -> None:
-    """Judges what the journal does not hold yet; keeps the time whatever happens."""
+    """Judges what the journal does not hold yet; keeps the time and the usage whatever happens."""
     left = [unit for unit in units if not _settled(journal.outcomes.get(unit.key))]
     if not left:
         return
-    prepare(metric, preparation)
+    asked.prepare()
+    metric = asked.metric
     report.start(metric.name, len(units), len(units) - len(left))
-    started, count = time.perf_counter(), 0
-    moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    session = Session(folder, jobs)
     try:
-        for outcomes in execute(metric, left, preparation, jobs):
+        for outcomes in execute(metric, left, asked.preparation, jobs):
             journal.append(outcomes)
-            count += len(outcomes)
+            session.add(outcomes)
             report.advance(len(outcomes))
     finally:
         report.finish()
-        _note_time(folder, moment, time.perf_counter() - started, count, jobs)
-    if count < len(left):
-        raise StoppedError(f"run {folder.id} stopped after {count} of {len(left)} items; run the command again")
+        session.close()
 
 
 def _is_kept(
@@ -196,12 +219,3 @@ def _is_kept(
 
 def _settled(outcome: Outcome | None) -> bool:
     return outcome is not None and not (isinstance(outcome, Failure) and outcome.kind not in PERMANENT)
-
-
-def _note_time(folder: RunFolder, moment: str, seconds: float, count: int, jobs: int) -> None:
-    timing = folder.read("timing") or {}
-    session = {"started": moment, "seconds": round(seconds, 3), "judged": count, "jobs": jobs}
-    session |= {"calf": calf.__version__, "revision": code_revision()}
-    sessions = [*timing.get("sessions", []), session]
-    total = round(sum(s["seconds"] for s in sessions), 3)
-    folder.write("timing", {"seconds": total, "judged": sum(s["judged"] for s in sessions), "sessions": sessions})

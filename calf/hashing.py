@@ -1,4 +1,4 @@
-"""Hashes: the only source of chance in CALF, so that every choice can be made again.
+"""Hashes, from which every choice about the data comes, so that it can be made again.
 
 Positions, folds, limits and random verdicts come from a hash of (seed, id), never from a global random state.
 """

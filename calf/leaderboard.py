@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,9 @@ def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
         DataError: a run's files are broken.
     """
     known = describe_runs(runs)
+    broken = [record["problem"] for record in known if record["state"] == "broken"]
+    if broken:
+        raise UserError(broken[0])
     complete = [open_run(runs / run["id"]) for run in known if run["state"] == "complete"]
     by_dataset: dict[tuple[str, str], list[Run]] = {}
     for run in complete:
@@ -88,7 +92,7 @@ def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
         if name not in {dataset for dataset, _ in by_dataset}:
             raise UserError(f"no complete run on dataset {name!r} in {runs}; make one with: calf evaluate -d {name}")
     return [
-        _board(name, mark, found, [r["id"] for r in known if r["dataset"] == name and r["state"] == "part"])
+        _board(name, mark, found, [r["id"] for r in known if r["state"] == "part" and r["fingerprint"] == mark])
         for (name, mark), found in sorted(by_dataset.items())
         if not datasets or name in datasets
     ]
@@ -132,15 +136,15 @@ def write_leaderboard(
 
 def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) -> Board:
     entries = []
+    titles = Counter(run.title for run in runs)
     for run in runs:
-        order = run.manifest["order"]
-        title = run.manifest["metric"] + ("" if order == "given" else f" ({order} order{'s' * (order == 'both')})")
+        title = run.title if titles[run.title] == 1 else f"{run.title} #{run.id[-6:]}"
         rows = {row["slice"]: row for row in run.rows}
         entries.append(Entry(title, rows, run, run.manifest["command"], run.manifest["signature"]))
     floors: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in runs[0].floors:
         floors.setdefault(row["metric"], {})[row["slice"]] = row
-    named = {entry.metric for entry in entries}
+    named = {run.manifest["metric"] for run in runs if run.is_floor}
     manifest = runs[0].manifest
     for floor, rows in floors.items():
         if floor not in named:

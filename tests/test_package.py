@@ -71,7 +71,7 @@ def test_an_installed_wheel_works_from_any_folder(python: Path, tmp_path: Path) 
 
 def test_the_example_plug_in_is_found_used_and_breaks_itself_only(python: Path, tmp_path: Path) -> None:
     listed = json.loads(calf(python, tmp_path, "metrics", "list", "--format", "json").stdout)
-    by_name = {metric["name"]: metric for metric in listed}
+    by_name = {metric["name"]: metric for metric in listed["metrics"]}
     assert by_name["bullet-points"]["origin"] == "plug-in bullet-points 1.2.0"
     assert by_name["bullet-points"]["options"]["mark"]["type"] == "dash|star|any"
     assert "broken on purpose" in by_name["broken-import"]["problem"]

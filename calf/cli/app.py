@@ -50,7 +50,7 @@ def evaluate(
     setting: Annotated[list[str] | None, typer.Option(help="Only this setting; repeatable.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Only this subject; repeatable.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only this language; repeatable.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most N comparisons, in whole groups.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Whole groups of at most N comparisons together.")] = None,
     order: Annotated[
         Literal["given", "swapped", "both"], typer.Option(help="Which response is shown first.")
     ] = "given",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from calf.cli.output import print_runs
 from calf.cli.progress import Lines
 from calf.datasets.load import load_dataset
-from calf.errors import OptionError, StoppedError, UserError
+from calf.errors import CalfError, OptionError, UserError
 from calf.evaluation import evaluate
 from calf.metrics.options import parse_pairs
 from calf.metrics.registry import load_metric
@@ -54,9 +54,10 @@ def evaluate_all(
             finished.append(evaluate(metric, data, progress=progress, **choices))  # noqa: PERF401  # kept when one stops
     except KeyboardInterrupt:
         _show(finished, format)
-        progress.say("interrupted; what is judged is kept, and the same command continues")
+        without = " without --fresh" if choices["fresh"] else ""
+        progress.say(f"interrupted; what is judged is kept, and the same command{without} continues")
         return 130
-    except StoppedError:
+    except CalfError:
         _show(finished, format)
         raise
     _show(finished, format)

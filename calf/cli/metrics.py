@@ -23,7 +23,7 @@ def list_all(format: Format = "table") -> None:  # noqa: A002  # the option's na
 
     listings = list_metrics()
     if format == "json":
-        _print_json([_record(listing) for listing in listings])
+        _print_json({"metrics": [_record(listing) for listing in listings]})
         return
     from rich.console import Console
     from rich.markup import escape

@@ -35,10 +35,10 @@ _SLICES_A_TABLE = 3
 def joined_rows(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
     """The rows of all runs, then the floors of each dataset once, without those that are runs of their own."""
     rows = [row for run in runs for row in run.rows]
-    named = {(row["dataset"], row["metric"]) for row in rows}
+    done = {(run.manifest["dataset"], run.manifest["metric"]) for run in runs if run.is_floor}
     for run in runs:
-        rows += [row for row in run.floors if (row["dataset"], row["metric"]) not in named]
-        named |= {(row["dataset"], row["metric"]) for row in run.floors}
+        rows += [row for row in run.floors if (row["dataset"], row["metric"]) not in done]
+        done |= {(row["dataset"], row["metric"]) for row in run.floors}
     return rows
 
 
@@ -113,10 +113,10 @@ def _by_slice(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     for name in names:
         count, groups = sizes[name]
         table.add_column(f"{name.partition('=')[2]}\nn={count}, {groups} groups", no_wrap=True)
-    cells = {(row["metric"], row["slice"]): row for row in rows}
+    cells = {(row["metric"], row["floor"], row["slice"]): row for row in rows}
     overall = [row for row in rows if row["slice"] == "overall"]
     for row in overall:
-        shown = [cells.get((row["metric"], name)) for name in names]
+        shown = [cells.get((row["metric"], row["floor"], name)) for name in names]
         texts = ["-" if one is None else interval(one, "accuracy") for one in shown]
         table.add_row(_name(row), *texts, end_section=_ends(row, overall))
     return table

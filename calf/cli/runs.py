@@ -41,6 +41,9 @@ def list_all(
     for title in ("run", "metric", "dataset", "comparisons", "accuracy", "state"):
         table.add_column(title, overflow="fold")
     for run in found:
+        if run["state"] == "broken":
+            table.add_row(escape(run["id"]), "-", "-", "-", "-", escape(f"broken: {run['problem']}"))
+            continue
         count = f"{run['comparisons']} of {run['of']}"
         cells = (run["id"], run["metric"], run["dataset"], count, number(run["accuracy"]), run["state"])
         table.add_row(*map(escape, cells))

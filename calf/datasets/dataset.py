@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from calf.errors import DataError
 from calf.hashing import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import datasets
 
@@ -30,6 +32,10 @@ class Dataset:
         comparisons: in the file's order; ids are unique.
         notes: sentences that every table made from it must say (e.g. "constructed labels").
         source: where it was read from, as the user can give it to `--dataset` again.
+        mapping: how its columns were read, as `--map` gives it.
+
+    Raises:
+        DataError: two comparisons have one id, or some name a group and others do not.
     """
 
     name: str
@@ -37,6 +43,16 @@ class Dataset:
     notes: tuple[str, ...] = ()
     source: str = ""
     card: str = field(default="", compare=False)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len({c.id for c in self.comparisons}) < len(self.comparisons):
+            counts = Counter(c.id for c in self.comparisons)
+            raise DataError(f"dataset {self.name!r}: the id {counts.most_common(1)[0][0]!r} is not unique")
+        if not all(c.group for c in self.comparisons):
+            raise DataError(
+                f"dataset {self.name!r}: a comparison has no group; calf.datasets.groups.linked_groups makes them"
+            )
 
     def __len__(self) -> int:
         return len(self.comparisons)

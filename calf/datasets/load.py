@@ -61,7 +61,7 @@ def load_dataset(
             raise UserError(f"{text!r} is a known dataset, which needs no mapping; to read a file, write ./{text}")
         return load_definition(definition, workspace, strip=strip)
     path, split = _path_and_split(text)
-    if (text and path.exists()) or isinstance(name_or_path, Path) or _looks_like_a_path(text):
+    if (text and _exists(path)) or isinstance(name_or_path, Path) or _looks_like_a_path(text):
         return _load(read_file(path, split), path, path.stem, text, mapping)
     if (hub_id := HUB_ID.fullmatch(text)) is not None:
         return _load(read_hub(hub_id), text, text, text, mapping)
@@ -109,7 +109,7 @@ def _load(table: Table, where: Path | str, name: str, source: str, mapping: Mapp
     comparisons, problems = _read(table, where, mapping)
     if problems:
         raise problems_error(problems, where)
-    return Dataset(name, tuple(_grouped(comparisons)), source=source)
+    return Dataset(name, tuple(_grouped(comparisons)), source=source, mapping=dict(mapping or {}))
 
 
 def _read(
@@ -130,10 +130,17 @@ def _grouped(comparisons: list[Comparison]) -> list[Comparison]:
     return [dataclasses.replace(c, group=group) for c, group in zip(comparisons, groups, strict=True)]
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _path_and_split(text: str) -> tuple[Path, str | None]:
     path = Path(text).expanduser()
     before, mark, split = text.rpartition("#")
-    if mark and before and split and not path.exists():
+    if mark and before and split and not _exists(path):
         return Path(before).expanduser(), split
     return path, None
 

@@ -108,6 +108,9 @@ def build_comparison(
     return made if len(problems) == before else None
 
 
+_LONGEST_NAME = 500
+
+
 class _Reader:
     """Reads the fields of one record; after a problem it goes on with a stand-in, so that all problems are found."""
 
@@ -157,6 +160,9 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         if isinstance(value, str) and value.strip():
+            if len(value) > _LONGEST_NAME or not value.isprintable():
+                self.bad(f"{field} must be printable and have at most {_LONGEST_NAME} characters")
+                return None
             return value if self.encodable(field, value) else None
         if value is None and field not in self.record and required:
             self.missing(field)

@@ -108,6 +108,8 @@ class Traits:
         libraries: distributions whose versions change its values; part of the signature.
         packages: importable packages that it needs, by import name.
         extra: the extra of `calf-eval` that brings `packages`.
+        secrets: options whose values must never be written, besides those with names such as `api_key`,
+            `password` or `token`.
         batch_size: how many items it is given at once.
 
     Optional methods: `prepare(preparation: Preparation) -> None` is called once before the first item, and may
@@ -123,6 +125,7 @@ class Traits:
     libraries: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     extra: str = ""
+    secrets: tuple[str, ...] = ()
     batch_size: int = 32
 
 

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 ENTRY_POINTS = "calf.metrics"
-_KEYS = {"adapter", "summary", "parameters", "options"}
+_KEYS = {"adapter", "summary", "parameters", "options", "files"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Definition:
         adapter: `package.module:Name` or `path/to/file.py:Name`.
         origin: "built-in", "workspace", "plug-in DISTRIBUTION VERSION" or "code".
         parameters: constructor arguments that are fixed here.
+        files: of these, the ones that are texts of files (prompts), by name; the signature has their digest.
         options: defaults that a user may override.
     """
 
@@ -46,6 +47,7 @@ class Definition:
     summary: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    files: frozenset[str] = frozenset()
 
 
 def find_definition(name: str, seen: tuple[str, ...] = ()) -> Definition:
@@ -76,7 +78,8 @@ def definition_files() -> dict[str, Path]:
     files: dict[str, Path] = {}
     for place in find_workspace().definitions:
         for path in sorted((place / "metrics").glob("*.toml")):
-            files.setdefault(path.stem, path)
+            if path.is_file():
+                files.setdefault(path.stem, path)
     return files
 
 
@@ -91,15 +94,18 @@ def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Defini
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not a TOML file: {error}", path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path) from None
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         raise DataError(f"unknown key {unknown[0]!r}; a metric's keys: {', '.join(sorted(_KEYS))}", path)
     adapter = table.get("adapter")
     if not isinstance(adapter, str):
         raise DataError("the key 'adapter' is missing: package.module:Name, file.py:Name or a metric's name", path)
-    parameters, options = table.get("parameters", {}), table.get("options", {})
-    if not isinstance(parameters, dict) or not isinstance(options, dict):
-        raise DataError("'parameters' and 'options' must be tables", path)
+    parameters, options, files = (table.get(key, {}) for key in ("parameters", "options", "files"))
+    if not all(isinstance(part, dict) for part in (parameters, options, files)):
+        raise DataError("'parameters', 'options' and 'files' must be tables", path)
+    parameters = {**parameters, **{key: _text_of(value, path) for key, value in files.items()}}
     summary = str(table.get("summary", ""))
     if ":" not in adapter:
         if adapter in (*seen, name):
@@ -107,12 +113,23 @@ def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Defini
         base = find_definition(adapter, (*seen, name))
         return Definition(
             name, base.adapter, origin_of(path), summary or base.summary,
-            {**base.parameters, **parameters}, {**base.options, **options},
+            {**base.parameters, **parameters}, {**base.options, **options}, base.files | set(files),
         )  # fmt: skip
     module, _, attribute = adapter.rpartition(":")
     if module.endswith(".py"):
         adapter = f"{(path.parent / module).resolve()}:{attribute}"
-    return Definition(name, adapter, origin_of(path), summary, parameters, options)
+    return Definition(name, adapter, origin_of(path), summary, parameters, options, frozenset(files))
+
+
+def _text_of(file: Any, definition: Path) -> str:
+    """The text of a file that a definition names, from the definition's folder."""
+    path = definition.parent / str(file)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError("not UTF-8", path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror} (named by {definition.name})", path) from None
 
 
 def plug_ins() -> list[EntryPoint]:

@@ -28,9 +28,9 @@ class Matchable(Protocol):
         ...
 
 
-def f1(precision: float, recall: float) -> float:
-    """The harmonic mean of precision and recall; 0 if both are 0."""
-    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+def f1(hits: int, reference: int, response: int) -> float:
+    """The harmonic mean of hits/reference and hits/response, by one division: equal shares are equal."""
+    return 2 * hits / (reference + response) if hits else 0.0
 
 
 class Vocabulary:

@@ -23,7 +23,12 @@ __all__ = ["Option", "check_options", "is_secret", "options_of", "parse_pairs", 
 
 _SPEC = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>.*)\])?", re.DOTALL)
 _PAIR = re.compile(r"""\s*(?P<key>[^=,"]+?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*))\s*(?:,|$)""")
-_SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password)$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(\w+_)?(api_?key|passw(or)?d|secret)|token|(access|auth|hf|bearer)_token|authorization|credentials?|bearer",
+    re.IGNORECASE,
+)
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_QUERY = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature)=)[^&\s]+", re.IGNORECASE)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -51,7 +56,7 @@ class Option:
 
 def is_secret(name: str) -> bool:
     """Whether an option's value must never be written anywhere (`api_key`, `token`, ...)."""
-    return _SECRET.search(name) is not None
+    return _SECRET.fullmatch(name) is not None
 
 
 def options_of(metric: type[Any]) -> dict[str, Option]:
@@ -115,11 +120,11 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
     return found
 
 
-def write_spec(name: str, options: Mapping[str, Any]) -> str:
-    """`name[key=value,...]`, keys sorted, secrets left out; the inverse of `parse_spec`."""
+def write_spec(name: str, options: Mapping[str, Any], secrets: Sequence[str] = ()) -> str:
+    """`name[key=value,...]`, keys sorted, without secrets (known by name, or in `secrets`)."""
     parts = []
     for key in sorted(options):
-        if is_secret(key):
+        if is_secret(key) or key in secrets:
             continue
         text = write_value(options[key])
         if re.search(r'[,\[\]"\\]', text) or text != text.strip():
@@ -129,8 +134,10 @@ def write_spec(name: str, options: Mapping[str, Any]) -> str:
 
 
 def write_value(value: Any) -> str:
-    """An option's value as text: true, false and none in lower case."""
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    """An option's value as text: true, false and none in lower case; without the credentials that a URL may hold."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return _QUERY.sub(r"\1...", _USER.sub("", str(value)))
 
 
 def check_options(metric: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class TokenF1(TokenMetric[Bag]):
     def compare(self, reference: Bag, response: Bag) -> float:
         """F1 of the shared tokens."""
         hits = reference.hits(response)
-        return f1(hits / response.size, hits / reference.size)
+        return f1(hits, reference.size, response.size)
 
 
 class Bleu(TokenMetric[str]):

@@ -11,9 +11,11 @@ import importlib.util
 import inspect
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from calf.errors import CalfError, MissingDependencyError, OptionError
+from calf.errors import CalfError, MissingDependencyError, OptionError, UserError
+from calf.hashing import digest
 from calf.metrics.adapters import code_digest, import_class
 from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, traits_of
 from calf.metrics.definitions import (
@@ -26,11 +28,12 @@ from calf.metrics.definitions import (
     read_definition,
 )
 from calf.metrics.options import Option, check_options, is_secret, options_of, parse_spec, write_spec, write_value
+from calf.workspace import builtin_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Listing", "LoadedMetric", "Recipe", "describe_metric", "list_metrics", "load_metric"]
+__all__ = ["Listing", "LoadedMetric", "Recipe", "describe_metric", "list_metrics", "load_floor", "load_metric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class LoadedMetric:
         settings: all its options and parameters with their values.
         origin: "built-in", "workspace", "plug-in DISTRIBUTION VERSION" or "code".
         summary: one line.
+        files: the settings that are texts of files.
     """
 
     name: str
@@ -80,6 +84,7 @@ class LoadedMetric:
     settings: Mapping[str, Any]
     origin: str
     summary: str = ""
+    files: frozenset[str] = frozenset()
 
     @cached_property
     def instance(self) -> ResponseMetric | ComparisonMetric:
@@ -106,26 +111,49 @@ class LoadedMetric:
 
     def signature(self, languages: Sequence[str]) -> str:
         """All that its values depend on, in one line: options, version, code, libraries, models by language."""
-        parts = {key: write_value(value) for key, value in self.settings.items() if not is_secret(key)}
+        parts = {key: write_value(value) for key, value in self.public_settings.items()}
         parts["version"] = str(self.traits.version)
-        if not self.cls.__module__.startswith("calf."):
+        parts["class"] = self.cls.__qualname__
+        if self.cls.__module__.startswith("calf."):
+            parts["class"] = f"{self.cls.__module__}.{self.cls.__qualname__}"
+        else:
             parts["code"] = code_digest(self.cls)
             if self.origin.startswith("plug-in "):
                 parts["plug-in"] = self.origin.removeprefix("plug-in ").replace(" ", "==")
-        for library in self.traits.libraries:
-            from importlib.metadata import version
-
-            parts[library] = version(library)
-        describe = getattr(self.instance, "describe", None)
-        if describe is not None:
-            parts.update(describe(languages))
+        parts.update(_versions(self.name, self.traits.libraries))
+        parts.update(self._ask("describe", languages) or {})
         base = parse_spec(self.name)[0]
         return "|".join([base, *(f"{key}:{parts[key]}" for key in sorted(parts))])
 
     def scale(self, language: str) -> str:
         """What scores must share to be compared between languages: the model, for those that have one by language."""
-        scale = getattr(self.instance, "scale", None)
-        return "" if scale is None else str(scale(language))
+        return str(self._ask("scale", language) or "")
+
+    @property
+    def public_settings(self) -> dict[str, Any]:
+        """The settings without secrets; of a file's text, its digest."""
+        hidden = self.traits.secrets
+        shown = {key: value for key, value in self.settings.items() if not is_secret(key) and key not in hidden}
+        return {key: f"sha256:{digest(v, length=12)}" if key in self.files else v for key, v in shown.items()}
+
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """What no message may hold."""
+        hidden = self.traits.secrets
+        named = (value for key, value in self.settings.items() if is_secret(key) or key in hidden)
+        return tuple(str(value) for value in named if value)
+
+    def _ask(self, hook: str, about: Any) -> Any:
+        """Calls one of the metric's optional methods; None if it has none."""
+        method = getattr(self.instance, hook, None)
+        if method is None:
+            return None
+        try:
+            return method(about)
+        except CalfError:
+            raise
+        except Exception as error:
+            raise UserError(f"metric {self.name!r}: {hook}() raised {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +173,19 @@ class Listing:
     adapter: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+
+
+def load_floor(name: str) -> LoadedMetric:
+    """A floor as CALF defines it, whatever a workspace calls by that name."""
+    definition = read_definition(name, builtin_folder() / "metrics" / f"{name}.toml")
+    return LoadedMetric(
+        name=name,
+        cls=import_class(definition.adapter),
+        recipe=Recipe(definition.adapter, definition.parameters),
+        settings=definition.parameters,
+        origin=definition.origin,
+        summary=definition.summary,
+    )
 
 
 def load_metric(spec: str, **options: Any) -> LoadedMetric:
@@ -173,13 +214,32 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
         raise OptionError(f"metric {base!r} needs the option {missing[0]!r}: -o {missing[0]}=...")
     values = {**{o.name: o.default for o in known.values()}, **arguments}
     return LoadedMetric(
-        name=write_spec(base, changed),
+        name=write_spec(_shown(base), changed, traits_of(cls).secrets),
         cls=cls,
         recipe=Recipe(definition.adapter, arguments),
         settings=values,
         origin=definition.origin,
         summary=definition.summary or _first_line(cls),
+        files=definition.files,
     )
+
+
+def _shown(base: str) -> str:
+    """A name for tables: an absolute path says more about a machine than about a metric."""
+    path, colon, name = base.rpartition(":")
+    return f"{Path(path).name}:{name}" if colon and Path(path).is_absolute() else base
+
+
+def _versions(metric: str, libraries: Sequence[str]) -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for library in libraries:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            raise UserError(f"metric {metric!r} names the library {library!r}, which is not installed") from None
+    return found
 
 
 def list_metrics() -> list[Listing]:

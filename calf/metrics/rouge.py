@@ -54,7 +54,6 @@ class Rouge(TokenMetric[Matchable]):
     def compare(self, reference: Matchable, response: Matchable) -> float:
         """The measure of what the two have in common."""
         hits = reference.hits(response)
-        precision, recall = hits / max(response.size, 1), hits / max(reference.size, 1)
         if self.measure == "precision":
-            return precision
-        return recall if self.measure == "recall" else f1(precision, recall)
+            return hits / max(response.size, 1)
+        return hits / max(reference.size, 1) if self.measure == "recall" else f1(hits, reference.size, response.size)

@@ -27,6 +27,9 @@ def conclude(
 ) -> Run:
     """Writes `scores.csv` and `result.json` for all that the run covers, and returns the run for what was asked.
 
+    A result of the whole dataset is never replaced by one of a part of it: where only the small files of a run were
+    kept, judging a few comparisons again does not take the rest away.
+
     Args:
         folder: with a manifest.
         whole: the dataset.
@@ -46,17 +49,18 @@ def conclude(
             manifest["floors"], {"dataset": whole.name, "fingerprint": whole.fingerprint, "seed": seed, "rows": floors}
         )
     folder.write_scores(judgments)
-    folder.write(
-        "result",
-        {
-            "comparisons": len(part),
-            "complete": complete,
-            "repeats": max(covered.values(), default=0),
-            "failures": _failures(judgments),
-            "rows": rows,
-            "floors": None if complete else floors,
-        },
-    )
+    if complete or not (folder.read("result") or {"complete": False})["complete"]:
+        folder.write(
+            "result",
+            {
+                "comparisons": len(part),
+                "complete": complete,
+                "repeats": max(covered.values(), default=0),
+                "failures": _failures(judgments),
+                "rows": rows,
+                "floors": None if complete else floors,
+            },
+        )
     wanted = {c.id for c in asked}
     seen = [j for j in judgments if j.id in wanted and j.repeat < repeat]
     if len(seen) != len(judgments):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
-from calf.errors import CalfError
+from calf.errors import CalfError, StoppedError, UserError
 from calf.runs.plan import check_outcome, precluded
 from calf.types import Failure
 
@@ -58,29 +59,63 @@ def execute(
         yield from _in_processes(metric, batches, preparation, min(jobs, len(batches)))
     else:
         for batch in batches:
-            yield from _judge(metric.instance, metric.kind, batch)
+            yield from _judge(metric.instance, metric.kind, batch, metric.secret_values)
 
 
-def _judge(instance: Any, kind: str, batch: Sequence[Unit]) -> Iterator[dict[str, Outcome]]:
-    """The outcomes of a batch one by one; falls back to single items where the batch raises."""
+def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[str]) -> Iterator[dict[str, Outcome]]:
+    """The outcomes of a batch one by one; falls back to single items where the batch raises.
+
+    Where there are more or fewer outcomes than items nobody knows whose they are: the whole batch fails, also what a
+    generator has given already (the last outcome of a key counts).
+    """
     method = instance.score if kind == "response" else instance.judge
     done = 0
     try:
-        for unit, outcome in zip(batch, method([unit.item for unit in batch]), strict=True):
-            yield {unit.key: check_outcome(kind, outcome)}
+        answers = method([unit.item for unit in batch])
+        if isinstance(answers, Sized) and len(answers) != len(batch):
+            yield _miscounted(batch, f"{len(answers)}")
+            return
+        stream = iter(answers)
+        for unit in batch:
+            answer = next(stream, _NOTHING)
+            if answer is _NOTHING:
+                yield _miscounted(batch, f"{done}")
+                return
+            yield {unit.key: _redact(check_outcome(kind, answer), secrets)}
             done += 1
+        if next(stream, _NOTHING) is not _NOTHING:
+            yield _miscounted(batch, f"more than {done}")
     except CalfError:
         raise
-    except Exception as error:  # a metric may raise anything; its item fails, the run goes on
+    except (Exception, SystemExit) as error:  # a metric may raise anything; its item fails, the run goes on
         rest = batch[done:]
         if len(batch) == 1:
-            yield {unit.key: Failure("error", _describe(error)) for unit in rest}
+            yield {unit.key: _redact(Failure("error", _describe(error)), secrets) for unit in rest}
         else:
             for unit in rest:
-                yield from _judge(instance, kind, [unit])
+                yield from _judge(instance, kind, [unit], secrets)
 
 
-def _describe(error: Exception) -> str:
+_NOTHING = object()
+
+
+def _redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
+    """A failure without the secrets that a server or an exception may have repeated."""
+    if not isinstance(outcome, Failure):
+        return outcome
+    message, raw = outcome.message, outcome.raw
+    for secret in secrets:
+        message = message.replace(secret, "(hidden)")
+        raw = None if raw is None else raw.replace(secret, "(hidden)")
+    return Failure(outcome.kind, message, raw)
+
+
+def _miscounted(batch: Sequence[Unit], count: str) -> dict[str, Outcome]:
+    failure = Failure("bad_output", f"the metric returned {count} outcomes for {len(batch)} items")
+    return {unit.key: failure for unit in batch}
+
+
+def _describe(error: BaseException) -> str:
     """One line: the exception and the last place in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
@@ -89,25 +124,32 @@ def _describe(error: Exception) -> str:
 
 def _prepare(instance: Any, preparation: Preparation) -> None:
     hook = getattr(instance, "prepare", None)
-    if hook is not None:
+    if hook is None:
+        return
+    try:
         hook(preparation)
+    except CalfError:
+        raise
+    except Exception as error:
+        raise UserError(f"metric {type(instance).__name__} cannot prepare: {_describe(error)}") from error
 
 
 _worker: Any = None
+_secrets: Sequence[str] = ()
 
 
-def _start_worker(recipe: Recipe, preparation: Preparation) -> None:
+def _start_worker(recipe: Recipe, preparation: Preparation, secrets: Sequence[str]) -> None:
     import signal
 
-    global _worker  # noqa: PLW0603  # a worker process has one metric for its lifetime
+    global _worker, _secrets  # a worker process has one metric for its lifetime
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
-    _worker = recipe.make()
+    _worker, _secrets = recipe.make(), secrets
     _prepare(_worker, preparation)
 
 
 def _work(kind: str, batch: Sequence[Unit]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    for part in _judge(_worker, kind, batch):
+    for part in _judge(_worker, kind, batch, _secrets):
         outcomes.update(part)
     return outcomes
 
@@ -117,11 +159,20 @@ def _in_processes(
 ) -> Iterator[dict[str, Outcome]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (metric.recipe, preparation))
+    pool = ProcessPoolExecutor(jobs, context, _start_worker, (metric.recipe, preparation, metric.secret_values))
     try:
         for future in as_completed([pool.submit(_work, metric.kind, batch) for batch in batches]):
             yield future.result()
+    except BrokenProcessPool:
+        raise StoppedError(
+            "a worker process died (out of memory?); what is judged is kept, and the same command continues"
+        ) from None
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()  # nobody waits for batches that are not wanted any more
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

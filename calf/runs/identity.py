@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import subprocess
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import calf
 from calf.hashing import digest
-from calf.metrics.options import is_secret
+from calf.metrics.options import write_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from calf.datasets.dataset import Dataset
     from calf.decide import OrderChoice
     from calf.metrics.registry import LoadedMetric
@@ -38,11 +41,16 @@ def manifest_of(
         "origin": metric.origin,
         "summary": metric.summary,
         "signature": signature,
-        "options": {key: value for key, value in sorted(metric.settings.items()) if not is_secret(key)},
+        "options": {key: write_value(value) for key, value in sorted(metric.public_settings.items())},
         "scales": {language: metric.scale(language) for language in languages},
         **_about(dataset, order, seed),
         "command": command_of(metric.name, dataset, order, seed),
-        "code": {"calf": calf.__version__, "revision": code_revision(), "python": _python()},
+        "code": {
+            "calf": calf.__version__,
+            "revision": code_revision(),
+            "python": _python(),
+            **_versions(("numpy", *metric.traits.libraries, *metric.traits.packages)),
+        },
     }
 
 
@@ -81,6 +89,7 @@ def _about(dataset: Dataset, order: OrderChoice, seed: int) -> dict[str, Any]:
 def command_of(metric_name: str, dataset: Dataset, order: OrderChoice, seed: int) -> str:
     """The command that makes the run again."""
     words = ["calf", "evaluate", "--metric", metric_name, "--dataset", _public(dataset.source or dataset.name)]
+    words += [word for field, column in sorted(dataset.mapping.items()) for word in ("--map", f"{field}={column}")]
     words += ["--order", order] if order != "given" else []
     words += ["--seed", str(seed)] if seed else []
     return shlex.join(words)
@@ -104,6 +113,17 @@ def _git(root: Path, *words: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
+    """The versions of distributions, or of the distributions that bring packages of these names."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name.replace("_", "-")] = version(name)
+    return found
 
 
 def _python() -> str:

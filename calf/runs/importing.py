@@ -63,12 +63,7 @@ def import_run(file: Path, metric_name: str, dataset: Dataset, runs: Path) -> Ru
         found[place] = judgment
     if not found:
         raise DataError("holds no judgments", file)
-    orders = {shown for _, shown in found}
-    order: OrderChoice = "both" if len(orders) == 2 else next(iter(orders))
-    wanted = [shown for shown in ORDERS if shown in orders]
-    judgments = [
-        found.get((c.id, shown), Judgment(c.id, shown, 0, failure="missing")) for c in dataset for shown in wanted
-    ]
+    order, judgments = _complete(dataset, found)
     signature = f"{metric_name}|imported|sha256:{hashlib.sha256(content).hexdigest()[:16]}"
     folder = RunFolder(runs / run_id(metric_name, signature, dataset, order, 0))
     with folder.lock():
@@ -76,6 +71,19 @@ def import_run(file: Path, metric_name: str, dataset: Dataset, runs: Path) -> Ru
         lines = [json.dumps(_line(judgment), ensure_ascii=False) + "\n" for judgment in found.values()]
         write_atomically(folder.journal, "".join(lines))
         return conclude(folder, dataset, dict.fromkeys((c.id for c in dataset), 1), judgments, dataset, 1)
+
+
+def _complete(dataset: Dataset, found: Mapping[tuple[str, Order], Judgment]) -> tuple[OrderChoice, list[Judgment]]:
+    """The orders that were judged, and a judgment or a failure for every comparison in each of them."""
+    orders = [shown for shown in ORDERS if any(place[1] == shown for place in found)]
+    twice = any((c.id, "given") in found and (c.id, "swapped") in found for c in dataset)
+    judgments = []
+    for c in dataset:
+        here = [found[c.id, shown] for shown in orders if (c.id, shown) in found]
+        wanted = orders if twice else orders[:1]
+        absent = [shown for shown in wanted if (c.id, shown) not in found] if twice or not here else []
+        judgments += [*here, *(Judgment(c.id, shown, 0, failure="missing") for shown in absent)]
+    return "both" if twice else "mixed" if len(orders) == 2 else orders[0], judgments
 
 
 def _records(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -124,6 +132,9 @@ def _judgment(record: Mapping[str, Any], known: set[str], dataset: str, file: Pa
         return Judgment(str(name), order, 0, failure=str(record["failure"]))
     if verdict is None and scores[0] is not None and scores[1] is not None:
         verdict = verdict_of_scores(scores[0], scores[1])
+    by_scores = verdict_of_scores(scores[0], scores[1]) if scores[0] is not None and scores[1] is not None else "same"
+    if "same" not in (verdict, by_scores) and verdict in LABELS and verdict != by_scores:
+        raise DataError(f"verdict {verdict} contradicts the scores {scores[0]:g} and {scores[1]:g}", file, line)
     if verdict not in LABELS:
         raise DataError(f"verdict {verdict!r} must be one of {', '.join(LABELS)}", file, line)
     return Judgment(str(name), order, 0, scores[0], scores[1], verdict)
@@ -134,7 +145,7 @@ def _score(value: Any, column: str, file: Path, line: int) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or isinstance(value, bool):
         raise DataError(f"{column} {value!r} is not a finite number", file, line)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calf.decide import Judgment, verdict_of_scores
+from calf.decide import Judgment, orders_of, verdict_of_scores
 from calf.hashing import digest
 from calf.metrics.base import Pair, Response
 from calf.types import LABELS, Failure, Opinion, Score
@@ -49,7 +49,7 @@ def plan(metric: LoadedMetric, comparisons: Sequence[Comparison], order: OrderCh
                     if key not in units:
                         units[key] = Unit(key, response)
             else:
-                for shown in _orders(order):
+                for shown in orders_of(order):
                     key = _pair_key(comparison.id, shown, repeat)
                     units[key] = Unit(key, _pair(comparison, shown, repeat))
     return list(units.values())
@@ -67,27 +67,52 @@ def precluded(metric: LoadedMetric, item: Response | Pair) -> Failure | None:
 
 def check_outcome(kind: str, outcome: Any) -> Outcome:
     """What a metric returned, as a Score, Opinion or Failure; what is neither is a failure of kind `bad_output`."""
-    if isinstance(outcome, Failure):
-        return outcome
-    if kind == "response":
-        value = outcome.value if isinstance(outcome, Score) else outcome
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            return Failure("bad_output", f"score is {type(value).__name__}, not a number")
-        if not math.isfinite(number):
-            return Failure("bad_output", f"score is {number}, not a finite number")
-        if isinstance(outcome, Score):
-            return Score(number, outcome.explanation, outcome.usage, outcome.seconds)
-        return Score(number)
-    opinion = outcome if isinstance(outcome, Opinion) else Opinion(outcome)
-    if opinion.verdict not in LABELS:
-        return Failure("bad_output", f"verdict {str(opinion.verdict)[:80]!r} is none of {', '.join(LABELS)}")
-    if opinion.probabilities is not None:
-        shares = opinion.probabilities
-        if len(shares) != 3 or not all(0 <= p <= 1 for p in shares) or abs(sum(shares) - 1) > 1e-6:
-            return Failure("bad_output", f"probabilities {shares} are not three numbers that sum to 1")
-    return opinion
+    try:
+        if isinstance(outcome, Failure):
+            return Failure(str(outcome.kind), str(outcome.message), _text(outcome.raw))
+        return _score(outcome) if kind == "response" else _opinion(outcome)
+    except (TypeError, ValueError, OverflowError) as error:
+        return Failure("bad_output", " ".join(str(error).split())[:300])
+
+
+def _score(outcome: Any) -> Score:
+    given = outcome if isinstance(outcome, Score) else Score(outcome)
+    if isinstance(given.value, (str, bytes)):
+        raise TypeError(f"the score is {type(given.value).__name__}, not a number")
+    value = float(given.value)
+    if not math.isfinite(value):
+        raise ValueError(f"the score is {value}, not a finite number")
+    return Score(value, _text(given.explanation), _usage(given.usage), _seconds(given.seconds))
+
+
+def _opinion(outcome: Any) -> Opinion:
+    given = outcome if isinstance(outcome, Opinion) else Opinion(outcome)
+    if given.verdict not in LABELS:
+        raise ValueError(f"the verdict {str(given.verdict)[:80]!r} is none of {', '.join(LABELS)}")
+    rest = (_text(given.explanation), _usage(given.usage), _seconds(given.seconds))
+    if given.probabilities is None:
+        return Opinion(given.verdict, None, *rest)
+    a, b, same = map(float, given.probabilities)
+    if not all(0 <= share <= 1 for share in (a, b, same)) or abs(a + b + same - 1) > 1e-6:
+        raise ValueError(f"the probabilities {(a, b, same)} are not three numbers that sum to 1")
+    return Opinion(given.verdict, (a, b, same), *rest)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _usage(value: Any) -> dict[str, float] | None:
+    if value is None:
+        return None
+    numbers = {str(name): float(number) for name, number in value.items()}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError("the usage holds a number that is not finite")
+    return numbers
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def assemble(
@@ -109,17 +134,13 @@ def assemble(
         for repeat in range(repeats[comparison.id]):
             if metric.kind == "response":
                 keys = tuple(_response_key(_response(comparison, side), repeat) for side in "ab")  # type: ignore[assignment]  # two sides
-            for shown in _orders(order):
+            for shown in orders_of(order):
                 if keys is not None:
                     judgments.append(_from_scores(comparison.id, shown, repeat, outcomes[keys[0]], outcomes[keys[1]]))
                 else:
                     outcome = outcomes[_pair_key(comparison.id, shown, repeat)]
                     judgments.append(_from_opinion(comparison.id, shown, repeat, outcome))
     return judgments
-
-
-def _orders(order: OrderChoice) -> tuple[Order, ...]:
-    return ("given", "swapped") if order == "both" else (order,)
 
 
 def _response(comparison: Comparison, side: str) -> Response:

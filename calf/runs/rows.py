@@ -10,7 +10,7 @@ from calf.analysis import Observations, measure
 from calf.decide import RULES, decide
 from calf.hashing import digest
 from calf.metrics.base import Preparation
-from calf.metrics.registry import load_metric
+from calf.metrics.registry import load_floor
 from calf.runs.execute import execute, prepare
 from calf.runs.plan import assemble, plan
 from calf.types import LABELS, SETTINGS
@@ -68,23 +68,15 @@ def rows_of(
     scale = np.array(
         [kinds.setdefault((scales or {}).get(c.language, ""), len(kinds)) for c in dataset], dtype=np.int64
     )
+    seen = Observations(
+        labels[where], decisions.verdict, decisions.difference, codes[where], decisions.weight, scale[where]
+    )
     rows = []
     done: dict[bytes, dict[str, Any]] = {}
     for name, mask in slices_of(dataset):
         measured = done.get(mask.tobytes())
         if measured is None:
-            kept = mask[where] if len(where) else np.zeros(0, dtype=np.bool_)
-            measured = measure(
-                Observations(
-                    label=labels[where][kept],
-                    verdict=decisions.verdict[kept],
-                    difference=decisions.difference[kept],
-                    group=codes[where][kept],
-                    weight=decisions.weight[kept],
-                    scale=scale[where][kept],
-                )
-            )
-            done[mask.tobytes()] = measured
+            measured = done[mask.tobytes()] = measure(seen.select(mask[where]))
         head = {"metric": metric, "floor": floor, "dataset": dataset.name, "slice": name}
         rows.append({**head, "order": order, "rule": RULES[order], **measured})
     return rows
@@ -98,7 +90,7 @@ def floor_rows(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
         whole: all of the dataset, which the random floor takes its prior from.
         seed: the run's.
     """
-    key = (whole.fingerprint, digest([c.id for c in dataset]), seed)
+    key = (whole.name, whole.fingerprint, digest([c.id for c in dataset]), seed)
     if key not in _floors:
         if len(_floors) >= _MOST_FLOORS:
             _floors.pop(next(iter(_floors)))
@@ -107,14 +99,14 @@ def floor_rows(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
 
 
 _MOST_FLOORS = 8
-_floors: dict[tuple[str, str, int], list[Row]] = {}  # the metrics of one command share their floors
+_floors: dict[tuple[str, str, str, int], list[Row]] = {}  # the metrics of one command share their floors
 
 
 def _judge_floors(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
     preparation = Preparation(whole.comparisons, seed)
     rows = []
     for name in FLOORS:
-        metric = load_metric(name)
+        metric = load_floor(name)
         prepare(metric, preparation)
         outcomes: dict[str, Any] = {}
         for part in execute(metric, plan(metric, dataset.comparisons, "given", 1), preparation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calf.errors import UnknownNameError, UserError
+from calf.errors import DataError, UnknownNameError, UserError
 from calf.runs.store import RunFolder
 
 if TYPE_CHECKING:
@@ -49,6 +49,25 @@ class Run:
         """The run's id: the name of its folder."""
         return self.path.name
 
+    @property
+    def title(self) -> str:
+        """The metric's name, with the order and the seed where they are not the usual ones."""
+        order, seed = self.manifest["order"], self.manifest["seed"]
+        marks = [] if order == "given" else [f"{order} orders" if order in ("both", "mixed") else f"{order} order"]
+        marks += [f"seed {seed}"] if seed else []
+        return str(self.manifest["metric"]) + (f" ({', '.join(marks)})" if marks else "")
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether it is one of the floors, judged as these are in every table."""
+        return bool(self.manifest["family"] == "floor" and self.manifest["order"] == "given")
+
+    @property
+    def other_floors(self) -> list[Mapping[str, Any]]:
+        """The floors' rows without those of this very run, if it is a floor."""
+        own = self.manifest["metric"] if self.is_floor else None
+        return [row for row in self.floors if row["metric"] != own]
+
     def table(self, floors: bool = True) -> pd.DataFrame:
         """The rows as a frame, one per metric and slice, unrounded; undefined values are missing.
 
@@ -57,8 +76,7 @@ class Run:
         """
         import pandas as pd
 
-        others = [row for row in self.floors if row["metric"] != self.manifest["metric"]]
-        return pd.DataFrame([*self.rows, *(others if floors else ())])
+        return pd.DataFrame([*self.rows, *(self.other_floors if floors else ())])
 
 
 def list_runs(runs: Path) -> list[Path]:
@@ -103,15 +121,15 @@ def open_run(path: Path) -> Run:
 
 
 def describe_runs(runs: Path) -> list[dict[str, Any]]:
-    """One record per run of a folder, sorted by id: what was run and how far it is.
-
-    Raises:
-        DataError: a run's files are broken.
-    """
-    records = []
+    """One record per run of a folder, sorted by id: what was run and how far it is; of a broken one, its problem."""
+    records: list[dict[str, Any]] = []
     for path in list_runs(runs):
         folder = RunFolder(path)
-        manifest, result = folder.read("manifest") or {}, folder.read("result")
+        try:
+            manifest, result = folder.read("manifest") or {}, folder.read("result")
+        except DataError as error:
+            records.append({"id": path.name, "state": "broken", "problem": str(error)})
+            continue
         rows: list[dict[str, Any]] = [] if result is None else result["rows"]
         overall = next((row for row in rows if row["slice"] == "overall"), None)
         complete = result is not None and result["complete"]
@@ -120,6 +138,7 @@ def describe_runs(runs: Path) -> list[dict[str, Any]]:
                 "id": path.name,
                 "metric": manifest["metric"],
                 "dataset": manifest["dataset"],
+                "fingerprint": manifest["dataset_fingerprint"],
                 "order": manifest["order"],
                 "seed": manifest["seed"],
                 "comparisons": 0 if result is None else result["comparisons"],

@@ -34,6 +34,14 @@ __all__ = ["SCHEMA", "Journal", "RunFolder", "read_scores", "write_atomically"]
 SCHEMA = 1
 _SCORES = ("id", "order", "score_a", "score_b", "verdict", "failure")
 _SYNC_SECONDS = 5.0
+_KEYS = {
+    "manifest": (
+        "metric", "family", "signature", "scales", "dataset", "dataset_source", "dataset_fingerprint",
+        "dataset_comparisons", "dataset_groups", "dataset_notes", "order", "seed", "floors", "command",
+    ),
+    "result": ("comparisons", "complete", "repeats", "failures", "rows", "floors"),
+    "timing": ("seconds", "sessions"),
+}  # fmt: skip
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -91,15 +99,16 @@ class RunFolder:
         """
         path = self.path / f"{name}.json"
         try:
-            text = path.read_text(encoding="utf-8")
+            table = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        try:
-            table = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"not JSON ({error}); delete the file and run again", path) from None
         if not isinstance(table, dict) or table.get("schema") != SCHEMA:
             raise DataError(f"not of schema {SCHEMA}: written by another version of CALF", path)
+        absent = [key for key in _KEYS.get(name, ()) if key not in table]
+        if absent:
+            raise DataError(f"{absent[0]!r} is missing; delete the run's folder and run again", path)
         return table
 
     def write(self, name: str, table: Mapping[str, Any]) -> None:
@@ -152,10 +161,10 @@ def read_scores(path: Path) -> list[Judgment]:
     """
     judgments = []
     seen: dict[tuple[str, str], int] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != _SCORES:
-            raise DataError(f"the header must be {','.join(_SCORES)}", path, 1)
+            raise DataError(f"the header must be {','.join(_SCORES)}; delete the file and run again", path, 1)
         for row in reader:
             try:
                 name, order, a, b, verdict, failure = row
@@ -166,7 +175,7 @@ def read_scores(path: Path) -> list[Judgment]:
                 score_a, score_b = (float(value) if value else None for value in (a, b))
                 judgments.append(Judgment(name, order, repeat, score_a, score_b, verdict or None, failure or None))
             except ValueError:
-                raise DataError("not a line of scores", path, reader.line_num) from None
+                raise DataError("not a line of scores; delete the file and run again", path, reader.line_num) from None
     return judgments
 
 
@@ -191,7 +200,7 @@ class Journal:
                 try:
                     record = json.loads(line)
                     self.outcomes[record["key"]] = _outcome(record)
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, IndexError, RecursionError):
                     raise DataError(
                         "not a judgment; delete this line to judge its item again, or use --fresh", path, number
                     ) from None
@@ -247,6 +256,8 @@ def _outcome(record: Mapping[str, Any]) -> Outcome:
         return Failure(record["failure"], record.get("message", ""), record.get("raw"))
     rest = (record.get("explanation"), record.get("usage"), record.get("seconds"))
     if "score" in record:
-        return Score(record["score"], *rest)
+        return Score(float(record["score"]), *rest)
     shares = record.get("probabilities")
+    if record["verdict"] not in LABELS:
+        raise ValueError
     return Opinion(record["verdict"], None if shares is None else (shares[0], shares[1], shares[2]), *rest)

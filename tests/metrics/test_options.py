@@ -107,6 +107,11 @@ def test_secrets_are_never_written() -> None:
     assert is_secret("token")
     assert not is_secret("max_tokens")
     assert not is_secret("tokenizer")
+    assert not is_secret("stop_token")
+    assert not is_secret("sort_key")
+    for name in ("openai_api_key", "password", "authorization", "hf_token", "client_secret"):
+        assert is_secret(name)
+    assert write_spec("j", {"url": "https://me:pw@host/x?api_key=sk-1&n=2"}) == "j[url=https://host/x?api_key=...&n=2]"
 
     class Judge:
         def __init__(self, api_key: int = 0) -> None: ...

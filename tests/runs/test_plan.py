@@ -143,10 +143,33 @@ class Short:
         return [1.0] if len(items) > 1 else [float(len(items[0].response))]
 
 
-def test_too_few_outcomes_are_asked_again_one_by_one() -> None:
-    judgments = run(Short, [comparison("1", "aa", "b"), comparison("2", "ccc", "dddd")])
-    assert [j.failure for j in judgments] == [None, None]
-    assert judgments[1].score_b == 4.0
+class Shift:
+    """Leaves the first item out, as a generator that nobody can count beforehand."""
+
+    batch_size = 4
+
+    def score(self, items: Any) -> Any:
+        yield from (float(len(item.response)) for item in items[1:])
+
+
+class Surplus:
+    batch_size = 4
+
+    def score(self, items: Any) -> Any:
+        yield 0.0
+        yield from (float(len(item.response)) for item in items)
+
+
+@pytest.mark.parametrize("cls", [Short, Shift, Surplus])
+def test_a_wrong_number_of_outcomes_fails_the_batch_since_nobody_knows_whose_they_are(cls: type) -> None:
+    metric = loaded(cls)
+    comparisons = [comparison("1", "aa", "b"), comparison("2", "ccc", "dddd")]
+    units = plan(metric, comparisons, "given", 1)
+    outcomes: dict[str, Any] = {}
+    for part in execute(metric, units, Preparation(tuple(comparisons), 0)):
+        outcomes.update(part)
+    assert {outcome.kind for outcome in outcomes.values()} == {"bad_output"}
+    assert "for 4 items" in next(iter(outcomes.values())).message
 
 
 @pytest.mark.parametrize(
@@ -162,6 +185,10 @@ def test_too_few_outcomes_are_asked_again_one_by_one() -> None:
         ("comparison", Opinion("better")),  # type: ignore[arg-type]
         ("comparison", Opinion("same", (0.5, 0.5, 0.5))),
         ("comparison", Opinion("same", (1.5, -0.5, 0.0))),
+        ("comparison", Opinion("same", (0.5, 0.5))),  # type: ignore[arg-type]
+        ("comparison", Opinion("same", usage={"tokens": math.nan})),
+        ("response", 10**400),
+        ("response", b"1"),
     ],
 )
 def test_what_is_no_score_or_verdict_is_bad_output(kind: str, value: Any) -> None:
@@ -175,6 +202,39 @@ def test_numbers_of_other_libraries_are_scores() -> None:
     assert outcome == Score(0.5)
     assert type(outcome.value) is float  # type: ignore[union-attr]
     assert check_outcome("comparison", "same") == Opinion("same")
+    shares = tuple(np.float32(share) for share in (0.5, 0.25, 0.25))
+    opinion = check_outcome("comparison", Opinion("same", shares, usage={"tokens": np.int64(3)}))
+    assert opinion == Opinion("same", (0.5, 0.25, 0.25), usage={"tokens": 3.0})
+    assert check_outcome("response", Failure("odd", "x", b"raw")) == Failure("odd", "x", "raw")  # type: ignore[arg-type]
+
+
+def test_a_metric_that_exits_or_cannot_prepare_does_not_end_the_program() -> None:
+    class Exits:
+        def prepare(self, preparation: Preparation) -> None:
+            raise KeyError("prior")
+
+        def score(self, items: Any) -> Any:
+            raise SystemExit(5)
+
+    assert run(Exits, [comparison("1", "a", "b")])[0].failure == "error"
+    with pytest.raises(UserError, match="cannot prepare: KeyError: 'prior'"):
+        prepare(loaded(Exits), Preparation((), 0))
+
+
+def test_a_secret_in_an_exception_is_hidden() -> None:
+    class Leaks:
+        def score(self, items: Any) -> Any:
+            raise RuntimeError("401 for key sk-PLANTED")
+
+    class Here(Recipe):
+        def make(self) -> Any:
+            return Leaks()
+
+    metric = LoadedMetric("Leaks", Leaks, Here("x:x", {}), {"api_key": "sk-PLANTED"}, "code")
+    units = plan(metric, [comparison("1", "a", "a")], "given", 1)
+    (outcome,) = next(execute(metric, units, Preparation((), 0))).values()
+    assert "PLANTED" not in str(outcome)
+    assert "(hidden)" in str(outcome)
 
 
 def test_an_error_for_the_user_stops_the_run() -> None:

@@ -38,6 +38,8 @@ def read_file(path: Path, split: str | None = None) -> Table:
         return read_folder(path, split)
     if not path.exists():
         raise DataError("no such file", path)
+    if not path.is_file():
+        raise DataError("neither a file nor a folder", path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"unknown kind of file {suffix!r}; CALF reads {', '.join(SUFFIXES)}", path)

@@ -1,0 +1,70 @@
+"""What a run took: `timing.json`, one record per call that judged something."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from typing import TYPE_CHECKING, Any
+
+import calf
+from calf.runs.identity import code_revision
+from calf.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calf.runs.plan import Outcome
+    from calf.runs.store import RunFolder
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Times one call, and adds up the usage (tokens, costs: whatever the metric counts) of what it judged.
+
+    Args:
+        folder: the run's.
+        jobs: worker processes.
+    """
+
+    def __init__(self, folder: RunFolder, jobs: int) -> None:
+        self._folder = folder
+        self._started = time.perf_counter()
+        self._record: dict[str, Any] = {
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": 0.0,
+            "judged": 0,
+            "jobs": jobs,
+            "usage": {},
+            "calf": calf.__version__,
+            "revision": code_revision(),
+        }
+
+    def add(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Counts some more outcomes."""
+        self._record["judged"] += len(outcomes)
+        for outcome in outcomes.values():
+            usage = None if isinstance(outcome, Failure) else outcome.usage
+            for name, number in (usage or {}).items():
+                self._record["usage"][name] = self._record["usage"].get(name, 0.0) + number
+
+    def close(self) -> None:
+        """Writes the record beside the earlier ones; a disk that is full costs the record, nothing else."""
+        self._record["seconds"] = round(time.perf_counter() - self._started, 3)
+        with contextlib.suppress(OSError):
+            earlier = self._folder.read("timing") or {}
+            sessions = [*earlier.get("sessions", []), self._record]
+            usage: dict[str, float] = {}
+            for session in sessions:
+                for name, number in session["usage"].items():
+                    usage[name] = usage.get(name, 0.0) + number
+            self._folder.write(
+                "timing",
+                {
+                    "seconds": round(sum(session["seconds"] for session in sessions), 3),
+                    "judged": sum(session["judged"] for session in sessions),
+                    "usage": usage,
+                    "sessions": sessions,
+                },
+            )
