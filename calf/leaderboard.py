@@ -202,19 +202,22 @@ def _markdown(boards: Sequence[Board]) -> str:
         columns = _columns(board)
         lines += ["", _row(["metric", *(title for title, _ in columns)]), _row(["---"] * (len(columns) + 1))]
         for entry in board.entries:
-            name = f"*{_escape(entry.metric)}* (floor)" if entry.floor else _escape(entry.metric)
-            lines.append(_row([name, *(cell(entry) for _, cell in columns)]))
+            lines.append(_row([_name(entry), *(cell(entry) for _, cell in columns)]))
         if board.partial:
             lines += ["", f"Left out, since they cover only a part: {', '.join(f'`{p}`' for p in board.partial)}."]
         lines += ["", "How each row was made:", "", _row(["metric", "command", "signature"]), _row(["---"] * 3)]
         for entry in board.entries:
-            lines.append(_row([_escape(entry.metric), _code(entry.command), _code(entry.signature)]))
+            lines.append(_row([_name(entry), _code(entry.command), _code(entry.signature)]))
     figures = _published()
     if figures:
         lines += ["", "## Published figures", "", "As reported by their sources; not measured here.", ""]
         lines += [_row(["dataset", "metric", "accuracy", "macro-F1", "of what", "source"]), _row(["---"] * 6)]
         lines += [_row([_escape(cell) for cell in _published_cells(figure)]) for figure in figures]
     return "\n".join(lines) + "\n"
+
+
+def _name(entry: Entry) -> str:
+    return f"*{_escape(entry.metric)}* (floor)" if entry.floor else _escape(entry.metric)
 
 
 def _published() -> list[dict[str, Any]]:

@@ -100,8 +100,10 @@ class RunFolder:
         path = self.path / f"{name}.json"
         try:
             table = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(f"not JSON ({error}); delete the file and run again", path) from None
         if not isinstance(table, dict) or table.get("schema") != SCHEMA:

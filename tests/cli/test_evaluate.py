@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -333,6 +334,77 @@ def test_a_secret_option_reaches_no_file_and_no_message(calf: Any, workspace: Pa
     for path in (workspace / "runs").rglob("*"):
         if path.is_file():
             assert b"PLANTED" not in path.read_bytes(), path
+
+
+def test_a_part_never_replaces_the_result_of_the_whole(calf: Any, workspace: Path) -> None:
+    """Where only the small files were kept, as in a clone."""
+    folder = run_folder(workspace, calf("evaluate", "--metric", "rouge-l", "--format", "json"))
+    before = (folder / "result.json").read_bytes()
+    board = calf("leaderboard", "--output", "-").stdout
+    (folder / "judgments.jsonl").unlink()
+    (folder / "scores.csv").unlink()
+    part = calf("evaluate", "--metric", "rouge-l", "--limit", 12, "--format", "json")
+    assert row(part, "rouge-l")["n"] == 12
+    assert (folder / "result.json").read_bytes() == before
+    assert calf("leaderboard", "--output", "-").stdout.count("| rouge-l |") == board.count("| rouge-l |") == 2
+    calf("evaluate", "--metric", "rouge-l")
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_the_recorded_command_makes_the_run_again(calf: Any, workspace: Path) -> None:
+    rows = ["prompt,a,b,better", *(f"question {n},some words,{'more ' * n} words,b" for n in range(8))]
+    (workspace / "table.csv").write_text("\n".join(rows) + "\n")
+    maps = ["question=prompt", "response_a=a", "response_b=b", "label=better", "setting=:model_vs_model"]
+    words = [word for one in maps for word in ("--map", one)]
+    done = calf("evaluate", "--metric", "longer", "--dataset", "table.csv", *words, "--seed", 3, "--format", "json")
+    (listed,) = json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]
+    again = calf(*shlex.split(listed["command"])[1:], "--format", "json")
+    assert again.stdout == done.stdout
+
+
+def test_usage_is_added_up(calf: Any, workspace: Path) -> None:
+    (workspace / "paid.py").write_text(
+        "from calf import Score\n\n\nclass Paid:\n    def score(self, items):\n"
+        "        return [Score(1.0, usage={'tokens': 3, 'usd': 0.25}, seconds=0.5) for _ in items]\n"
+    )
+    folder = run_folder(workspace, calf("evaluate", "--metric", "paid.py:Paid", "--format", "json"))
+    timing = json.loads((folder / "timing.json").read_text())
+    assert timing["usage"] == {"tokens": 3.0 * 128, "usd": 0.25 * 128}
+    assert timing["judged"] == 128
+
+
+def test_folders_that_cannot_be_written_are_said_in_one_line(calf: Any, workspace: Path) -> None:
+    (workspace / "file").touch()
+    assert "cannot write the run" in calf("evaluate", "--metric", "longer", "--runs", "file", check=2).stderr
+    assert "unknown dataset" in calf("evaluate", "--metric", "longer", "--dataset", "x" * 300, check=2).stderr
+
+
+@pytest.mark.parametrize("name", ["manifest", "result", "timing"])
+def test_a_broken_run_breaks_itself_only(calf: Any, workspace: Path, name: str) -> None:
+    broken = run_folder(workspace, calf("evaluate", "--metric", "longer", "--format", "json"))
+    calf("evaluate", "--metric", "shorter")
+    (broken / f"{name}.json").write_text('{"schema": 1}')
+    states = [run["state"] for run in json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]]
+    assert states == (["complete"] * 2 if name == "timing" else ["broken", "complete"])
+    assert f"{name}.json" in calf("runs", "show", "longer", check=2).stderr
+    calf("runs", "list")
+
+
+def test_a_metric_that_refuses_the_dataset_leaves_nothing_behind(calf: Any, workspace: Path) -> None:
+    calf("evaluate", "--metric", "rouge-l[tokenizer=rouge]", check=2)
+    assert not (workspace / "runs").exists()
+
+
+def test_a_dying_worker_stops_the_run_which_continues(calf: Any, workspace: Path) -> None:
+    (workspace / "dies.py").write_text(
+        "import os, pathlib\n\n\nclass Dies:\n    batch_size = 8\n\n    def score(self, items):\n"
+        "        if not pathlib.Path('well').exists():\n            os._exit(9)\n"
+        "        return [len(item.response) for item in items]\n"
+    )
+    words = ("evaluate", "--metric", "dies.py:Dies", "--jobs", 2)
+    assert "worker process died" in calf(*words, check=3).stderr
+    (workspace / "well").touch()
+    calf(*words)
 
 
 @pytest.mark.shared_data

@@ -56,6 +56,32 @@ def test_both_orders_are_reconciled(calf: Any, workspace: Path) -> None:
     assert row["tie_rate"] == 1
 
 
+def test_one_order_each_drawn_by_chance_is_no_failure(calf: Any, workspace: Path) -> None:
+    import calf as library
+
+    file = workspace / "said.jsonl"
+    data = library.load_dataset("sample").comparisons
+    lines = [{"id": c.id, "verdict": c.label, "order": ("given", "swapped")[n % 3 == 0]} for n, c in enumerate(data)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = calf("runs", "import", file, "--metric-name", "oracle", "--format", "json")
+    (row,) = [r for r in json.loads(done.stdout)["rows"] if r["metric"] == "oracle" and r["slice"] == "overall"]
+    assert (row["accuracy"], row["coverage"], row["rule"]) == (1, 1, "as-judged")
+
+
+def test_an_import_called_like_a_floor_hides_none(calf: Any, workspace: Path) -> None:
+    import calf as library
+
+    file = workspace / "said.jsonl"
+    lines = [{"id": c.id, "verdict": c.label} for c in library.load_dataset("sample")]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = calf("runs", "import", file, "--metric-name", "longer", "--format", "json")
+    rows = [r for r in json.loads(done.stdout)["rows"] if r["metric"] == "longer" and r["slice"] == "overall"]
+    assert [(row["floor"], row["accuracy"] == 1) for row in rows] == [(False, True), (True, False)]
+    names = [line.split(" | ")[0] for line in calf("leaderboard", "--output", "-").stdout.splitlines()]
+    assert names.count("| longer") == 2, "in its table, and in how it was made"
+    assert names.count("| *longer* (floor)") == 2
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -67,6 +93,7 @@ def test_both_orders_are_reconciled(calf: Any, workspace: Path) -> None:
         ("a.csv", "id,score_a,score_b\n{id},1\n", "a.csv:2: must have 3 columns"),
         ("a.csv", "name,verdict\nx,same\n", "a.csv:1: the first line must name the columns"),
         ("a.csv", "id,verdict,mood\n{id},same,bad\n", "unknown column 'mood'"),
+        ("a.csv", "id,verdict,score_a,score_b\n{id},response_a,0,1\n", "a.csv:2: verdict response_a contradicts"),
         ("a.csv", "id,verdict\n", "holds no judgments"),
         ("a.csv", "", "a.csv:1"),
         ("a.jsonl", '{{"id": "{id}"\n', "a.jsonl:1: not a JSON object"),

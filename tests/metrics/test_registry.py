@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from calf.errors import DataError, MissingDependencyError, OptionError, UnknownNameError, UserError
-from calf.metrics.registry import list_metrics, load_metric
+from calf.metrics.registry import list_metrics, load_floor, load_metric
 
 METRIC = """
 class Count:
@@ -155,3 +157,74 @@ def test_every_built_in_metric_is_listed_and_says_what_it_is() -> None:
         assert listing.summary, listing.name
         assert listing.traits.family != "custom", listing.name
         assert not listing.problem, listing.problem
+
+
+def test_another_class_behind_the_same_name_is_another_metric(workspace: Path) -> None:
+    (workspace / "two.py").write_text(METRIC.replace("class Both", "class Other(Count):\n    pass\n\n\nclass Both"))
+    define(workspace, "mine", 'adapter = "../two.py:Count"\n')
+    before = load_metric("mine").signature(["en"])
+    define(workspace, "mine", 'adapter = "../two.py:Other"\n')
+    assert load_metric("mine").signature(["en"]) != before
+
+
+def signature_in_a_new_python(workspace: Path, spec: str) -> str:
+    code = f"import calf; print(calf.load_metric({spec!r}).signature(['en']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=workspace, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_an_edited_helper_or_base_class_is_another_metric(workspace: Path) -> None:
+    (workspace / "weights.py").write_text("WEIGHT = 1\n")
+    (workspace / "base.py").write_text("class Base:\n    def score(self, items):\n        return [1 for _ in items]\n")
+    (workspace / "derived.py").write_text(
+        "from base import Base\nfrom weights import WEIGHT\n\nclass Derived(Base):\n    weight = WEIGHT\n"
+    )
+    seen = {signature_in_a_new_python(workspace, "derived.py:Derived")}
+    (workspace / "weights.py").write_text("WEIGHT = -1\n")
+    seen.add(signature_in_a_new_python(workspace, "derived.py:Derived"))
+    (workspace / "base.py").write_text("class Base:\n    def score(self, items):\n        return [2 for _ in items]\n")
+    seen.add(signature_in_a_new_python(workspace, "derived.py:Derived"))
+    seen.add(signature_in_a_new_python(workspace, "derived:Derived").replace("derived:D", "derived.py:D"))
+    assert len(seen) == 3, "by file and by module it is the same code"
+
+
+def test_a_module_edited_after_its_import_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "edited_module.py").write_text(METRIC)
+    load_metric("edited_module:Count").signature(["en"])
+    (workspace / "edited_module.py").write_text(METRIC + "\n# changed\n")
+    with pytest.raises(UserError, match="start Python again"):
+        load_metric("edited_module:Count")
+
+
+def test_a_prompt_file_lies_beside_its_definition_and_is_part_of_the_signature(workspace: Path) -> None:
+    define(workspace, "prompted", 'adapter = "../count.py:Count"\n[files]\nletter = "letter.txt"\n')
+    (workspace / "metrics" / "letter.txt").write_text("a")
+    metric = load_metric("prompted")
+    assert metric.instance.letter == "a"  # type: ignore[union-attr]
+    before = metric.signature(["en"])
+    assert "letter:sha256:" in before
+    (workspace / "metrics" / "letter.txt").write_text("o")
+    assert load_metric("prompted").signature(["en"]) != before
+    (workspace / "metrics" / "letter.txt").unlink()
+    with pytest.raises(DataError, match=r"letter\.txt: cannot be read"):
+        load_metric("prompted")
+
+
+def test_declared_secrets_are_hidden(workspace: Path) -> None:
+    (workspace / "hush.py").write_text(
+        "class Hush:\n    secrets = ('pin',)\n    def __init__(self, pin: str, stop_token: str = 'x'): ...\n"
+        "    def score(self, items): ...\n"
+    )
+    metric = load_metric("hush.py:Hush[pin=PLANTED,stop_token=y]")
+    assert metric.name == "hush.py:Hush[stop_token=y]"
+    assert "PLANTED" not in metric.signature(["en"])
+    assert "stop_token:y" in metric.signature(["en"])
+    assert metric.secret_values == ("PLANTED",)
+
+
+def test_a_floor_is_calfs_own_whatever_a_workspace_calls_so(workspace: Path) -> None:
+    define(workspace, "shorter", 'adapter = "longer"\n')
+    define(workspace, "random", 'adapter = "nothing"\n')
+    assert load_metric("shorter").settings["prefer"] == "longer"
+    assert load_floor("shorter").settings["prefer"] == "shorter"
+    assert load_floor("random").origin == "built-in"
