@@ -95,6 +95,11 @@ class OptionError(UserError):
     """A metric's option has a wrong name or value."""
 
 
+def install_command(package: str, extra: str) -> str:
+    """What installs a missing package: an extra of this project, or the package itself."""
+    return f"pip install 'calf-eval[{extra}]'" if extra else f"pip install {package.partition('.')[0]}"
+
+
 class MissingDependencyError(UserError):
     """A package that an extra brings is not installed.
 
@@ -105,7 +110,7 @@ class MissingDependencyError(UserError):
     """
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs the package {package!r}; install it with: pip install 'calf-eval[{extra}]'")
+        super().__init__(f"{what} needs the package {package!r}; install it with: {install_command(package, extra)}")
 
 
 class StoppedError(CalfError):

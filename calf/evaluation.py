@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,6 +105,8 @@ def evaluate(
             raise UserError(f"{name} must be a whole number, 1 or more, not {number!r}")
     if order not in ("given", "swapped", "both"):
         raise UserError(f"order must be given, swapped or both, not {order!r}")
+    if not all(c.group for c in data):
+        raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
     chosen = select(data, setting, subject, language, limit, seed)
     report = progress or _Silent()
     preparation = Preparation(data.comparisons, seed)
@@ -132,7 +135,8 @@ def evaluate(
             part = [c for c in data if c.id in covered and _is_kept(loaded, c, order, covered[c.id], kept)]
             covered = {c.id: covered[c.id] for c in part}
             judgments = assemble(loaded, part, order, covered, kept)
-            return conclude(folder, data, covered, judgments, chosen, repeat)
+            run = conclude(folder, data, covered, judgments, chosen, repeat)
+            return dataclasses.replace(run, messages=_messages(kept))
     except OSError as error:
         problem = f"cannot write the run to {folder.path}: {error.strerror or error}"
         if folder.journal.exists():
@@ -215,6 +219,15 @@ def _is_kept(
 ) -> bool:
     """Whether the journal holds all of a comparison that earlier calls covered (somebody may have cut it)."""
     return all(unit.key in outcomes for unit in plan(metric, [comparison], order, repeats))
+
+
+def _messages(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    """Of each kind of failure, what the first one said."""
+    found: dict[str, str] = {}
+    for outcome in outcomes.values():
+        if isinstance(outcome, Failure):
+            found.setdefault(outcome.kind, outcome.message)
+    return found
 
 
 def _settled(outcome: Outcome | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -39,19 +41,23 @@ def evaluate_all(
     if options and len(metrics) > 1:
         raise OptionError("-o is for a single --metric; with several write --metric name[key=value]")
     pairs = parse_pairs(options, "-o")
-    loaded = [load_metric(spec, **pairs) for spec in metrics]
+    with contextlib.redirect_stdout(sys.stderr):  # what a metric prints is no part of the result
+        loaded = [load_metric(spec, **pairs) for spec in metrics]
+        for metric in loaded:
+            _ = metric.instance  # a missing package is said before the first metric has worked for hours
     names = [metric.name for metric in loaded]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"--metric {twice[0]} is given twice")
-    for metric in loaded:
-        _ = metric.instance  # a missing package is said before the first metric has worked for hours
     data = load_dataset(dataset, mapping=parse_pairs(mapping, "--map") or None)
     progress = Lines(sys.stderr)
     finished: list[Run] = []
+    with contextlib.suppress(ValueError):  # only a main thread can
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is an interrupt
     try:
         for metric in loaded:
-            finished.append(evaluate(metric, data, progress=progress, **choices))  # noqa: PERF401  # kept when one stops
+            with contextlib.redirect_stdout(sys.stderr):
+                finished.append(evaluate(metric, data, progress=progress, **choices))
     except KeyboardInterrupt:
         _show(finished, format)
         without = " without --fresh" if choices["fresh"] else ""
@@ -61,14 +67,20 @@ def evaluate_all(
         _show(finished, format)
         raise
     _show(finished, format)
-    failed = {run.id: sum(run.failures.values()) for run in finished if run.failures}
     for run in finished:
-        if run.id in failed:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in run.failures.items())
-            progress.say(
-                f"{run.manifest['metric']}: {failed[run.id]} of {len(run.judgments)} judgments failed: {kinds}"
-            )
-    return 1 if failed else 0
+        _tell_failures(run, progress)
+    return 1 if any(run.failures for run in finished) else 0
+
+
+def _tell_failures(run: Run, progress: Lines) -> None:
+    if not run.failures:
+        return
+    name, count = run.manifest["metric"], sum(run.failures.values())
+    kinds = ", ".join(f"{number} {kind}" for kind, number in run.failures.items())
+    progress.say(f"{name}: {count} of {len(run.judgments)} judgments failed: {kinds}")
+    for kind in run.failures:
+        if run.messages.get(kind):
+            progress.say(f"{name}: the first {kind}: {run.messages[kind]}")
 
 
 def _show(finished: Sequence[Run], format: str) -> None:  # noqa: A002  # the command line's name

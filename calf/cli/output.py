@@ -63,16 +63,18 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
 
 def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = Console(highlight=False)
+    console.width = max(console.width, WIDTH) if sys.stdout.isatty() else WIDTH  # a narrow terminal wraps, none is cut
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
         run = next(run for run in runs if run.manifest["dataset"] == dataset)
         first = mine[0]
-        console.print(f"\n[bold]{dataset}[/]: {first['n']} comparisons in {first['groups']} groups", end="")
+        console.print(f"\n[bold]{escape(dataset)}[/]: {first['n']} comparisons in {first['groups']} groups", end="")
         console.print("; agreement with people, 95 % intervals by bootstrap over groups")
         for note in run.manifest["dataset_notes"]:
-            console.print(f"[bold]{note}[/]")
+            console.print(f"[bold]{escape(note)}[/]")
         console.print(_overall([row for row in mine if row["slice"] == "overall"]))
         for column in ("setting", "language", "subject"):
             names = list(dict.fromkeys(row["slice"] for row in mine if row["slice"].startswith(f"{column}=")))
@@ -85,7 +87,7 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
             " every comparison in both orders, half weight each; ties: share of `same` verdicts; °: floor."
         )
         for reason in dict.fromkeys(_reasons(mine)):
-            console.print(f"undefined: {reason}")
+            console.print(escape(f"undefined: {reason}"))
 
 
 def _reasons(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -107,12 +109,14 @@ def _overall(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _by_slice(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+    from rich.markup import escape
+
     table = _table()
     table.add_column(f"by {names[0].partition('=')[0]}", max_width=32, overflow="fold")
     sizes = {row["slice"]: (row["n"], row["groups"]) for row in rows}
     for name in names:
         count, groups = sizes[name]
-        table.add_column(f"{name.partition('=')[2]}\nn={count}, {groups} groups", no_wrap=True)
+        table.add_column(escape(f"{name.partition('=')[2]}\nn={count}, {groups} groups"), no_wrap=True)
     cells = {(row["metric"], row["floor"], row["slice"]): row for row in rows}
     overall = [row for row in rows if row["slice"] == "overall"]
     for row in overall:

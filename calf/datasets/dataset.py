@@ -35,7 +35,7 @@ class Dataset:
         mapping: how its columns were read, as `--map` gives it.
 
     Raises:
-        DataError: two comparisons have one id, or some name a group and others do not.
+        DataError: two comparisons have one id.
     """
 
     name: str
@@ -43,16 +43,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     source: str = ""
     card: str = field(default="", compare=False)
-    mapping: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if len({c.id for c in self.comparisons}) < len(self.comparisons):
             counts = Counter(c.id for c in self.comparisons)
             raise DataError(f"dataset {self.name!r}: the id {counts.most_common(1)[0][0]!r} is not unique")
-        if not all(c.group for c in self.comparisons):
-            raise DataError(
-                f"dataset {self.name!r}: a comparison has no group; calf.datasets.groups.linked_groups makes them"
-            )
 
     def __len__(self) -> int:
         return len(self.comparisons)

@@ -160,7 +160,7 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         if isinstance(value, str) and value.strip():
-            if len(value) > _LONGEST_NAME or not value.isprintable():
+            if field == "id" and (len(value) > _LONGEST_NAME or not value.isprintable()):
                 self.bad(f"{field} must be printable and have at most {_LONGEST_NAME} characters")
                 return None
             return value if self.encodable(field, value) else None

@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from calf.errors import OptionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -130,8 +132,25 @@ class Traits:
 
 
 def traits_of(metric: type[Any] | object) -> Traits:
-    """The traits of a metric class or instance."""
+    """The traits of a metric class or instance.
+
+    Raises:
+        OptionError: one has a value that it cannot have.
+    """
     found: Mapping[str, Any] = {
         name: getattr(metric, name) for name in Traits.__dataclass_fields__ if hasattr(metric, name)
     }
+    for name, value in found.items():
+        if not _fits(name, value):
+            owner = metric if isinstance(metric, type) else type(metric)
+            raise OptionError(f"metric class {owner.__qualname__}: {name} must not be {value!r}; see calf.metrics.base")
     return Traits(**found)
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in ("languages", "libraries", "packages", "secrets"):
+        texts = isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
+        return texts or (name == "languages" and value is None)
+    if name in ("version", "batch_size"):
+        return isinstance(value, int) and value >= 1
+    return isinstance(value, bool if name == "needs_reference" else str)

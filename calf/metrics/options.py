@@ -69,7 +69,7 @@ def options_of(metric: type[Any]) -> dict[str, Option]:
         return {}
     try:
         hints = typing.get_type_hints(metric.__init__)
-    except NameError as error:
+    except Exception as error:  # an annotation may be any expression
         raise OptionError(
             f"metric class {metric.__qualname__}: an annotation of __init__ is unknown: {error}"
         ) from None
@@ -78,9 +78,13 @@ def options_of(metric: type[Any]) -> dict[str, Option]:
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         required = parameter.default is parameter.empty
-        annotation = hints.get(parameter.name, str if required else type(parameter.default))
+        annotation = hints.get(parameter.name, str if required else _type_of(parameter.default))
         found[parameter.name] = Option(parameter.name, annotation, None if required else parameter.default, required)
     return found
+
+
+def _type_of(default: Any) -> Any:
+    return str | None if default is None else type(default)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
@@ -211,4 +215,5 @@ def _as_type(part: Any, value: Any) -> Any:
             return _NO
     if part is str:
         return value if isinstance(value, str) else _NO
-    return value if part is Any or (isinstance(part, type) and isinstance(value, part)) else _NO
+    kind = typing.get_origin(part) or part  # of list[int], list
+    return value if part is Any or (isinstance(kind, type) and isinstance(value, kind)) else _NO

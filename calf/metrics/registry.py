@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from calf.errors import CalfError, MissingDependencyError, OptionError, UserError
+from calf.errors import CalfError, MissingDependencyError, OptionError, UserError, install_command
 from calf.hashing import digest
 from calf.metrics.adapters import code_digest, import_class
 from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, traits_of
@@ -59,7 +59,7 @@ class Recipe:
             made: ResponseMetric | ComparisonMetric = cls(**self.arguments)
         except CalfError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise OptionError(f"metric {self.adapter} cannot be made: {type(error).__name__}: {error}") from error
         return made
 
@@ -95,7 +95,7 @@ class LoadedMetric:
             OptionError: the constructor refuses its options.
         """
         for package in self.traits.packages:
-            if importlib.util.find_spec(package) is None:
+            if not _is_here(package):
                 raise MissingDependencyError(f"metric {self.name!r}", package, self.traits.extra)
         return self.recipe.make()
 
@@ -121,7 +121,10 @@ class LoadedMetric:
             if self.origin.startswith("plug-in "):
                 parts["plug-in"] = self.origin.removeprefix("plug-in ").replace(" ", "==")
         parts.update(_versions(self.name, self.traits.libraries))
-        parts.update(self._ask("describe", languages) or {})
+        described = self._ask("describe", languages) or {}
+        if not isinstance(described, dict):
+            raise UserError(f"metric {self.name!r}: describe() must return a dict, not {type(described).__name__}")
+        parts.update({str(key): write_value(value) for key, value in described.items()})
         base = parse_spec(self.name)[0]
         return "|".join([base, *(f"{key}:{parts[key]}" for key in sorted(parts))])
 
@@ -248,8 +251,8 @@ def list_metrics() -> list[Listing]:
     for name, path in sorted(definition_files().items()):
         try:
             listings[name] = _listing(read_definition(name, path))
-        except CalfError as error:
-            listings[name] = Listing(name, origin_of(path), problem=str(error))
+        except Exception as error:  # a broken definition breaks itself only, whatever it raises
+            listings[name] = Listing(name, origin_of(path), problem=_one_line(error))
     for point in plug_ins():
         definition = from_entry_point(point)
         if point.name in listings:
@@ -258,8 +261,8 @@ def list_metrics() -> list[Listing]:
             continue
         try:
             listings[point.name] = _listing(definition)
-        except CalfError as error:
-            listings[point.name] = Listing(point.name, definition.origin, problem=str(error))
+        except Exception as error:  # so does a broken plug-in
+            listings[point.name] = Listing(point.name, definition.origin, problem=_one_line(error))
     return [listings[name] for name in sorted(listings)]
 
 
@@ -273,10 +276,21 @@ def describe_metric(spec: str) -> Listing:
     return _listing(find_definition(parse_spec(spec)[0]))
 
 
+def _one_line(error: Exception) -> str:
+    return str(error) if isinstance(error, CalfError) else f"{type(error).__name__}: {error}"
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # the package that it would be in is not here either
+        return False
+
+
 def _listing(definition: Definition) -> Listing:
     cls, known, defaults = _open(definition)
     traits = traits_of(cls)
-    absent = [package for package in traits.packages if importlib.util.find_spec(package) is None]
+    absent = [package for package in traits.packages if not _is_here(package)]
     return Listing(
         name=definition.name,
         origin=definition.origin,
@@ -286,7 +300,7 @@ def _listing(definition: Definition) -> Listing:
         options=known,
         adapter=definition.adapter,
         defaults={**{o.name: o.default for o in known.values() if not o.required}, **defaults},
-        problem=f"pip install 'calf-eval[{traits.extra}]'" if absent else "",
+        problem=install_command(absent[0], traits.extra) if absent else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,11 @@ def _describe(error: BaseException) -> str:
     """One line: the exception and the last place in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500] + where
+    try:
+        said = str(error)
+    except Exception:  # nothing that a metric raises may end the run, not even this
+        said = "(its message cannot be read)"
+    return " ".join(f"{type(error).__name__}: {said}".split())[:500] + where
 
 
 def _prepare(instance: Any, preparation: Preparation) -> None:
@@ -139,12 +144,25 @@ _secrets: Sequence[str] = ()
 
 
 def _start_worker(recipe: Recipe, preparation: Preparation, secrets: Sequence[str]) -> None:
+    import multiprocessing
     import signal
+    import sys
+    import threading
 
     global _worker, _secrets  # a worker process has one metric for its lifetime
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    sys.stdout = sys.stderr  # what a metric prints is no part of the result
     _worker, _secrets = recipe.make(), secrets
     _prepare(_worker, preparation)
+
+
+def _follow(parent: Any) -> None:
+    """Ends this process when its parent has ended, killed perhaps."""
+    parent.join()
+    os._exit(1)
 
 
 def _work(kind: str, batch: Sequence[Unit]) -> dict[str, Outcome]:

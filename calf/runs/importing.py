@@ -13,6 +13,7 @@ from calf.decide import Judgment, verdict_of_scores
 from calf.errors import DataError, UserError
 from calf.runs.conclude import conclude
 from calf.runs.identity import imported_manifest, run_id
+from calf.runs.plan import LARGEST
 from calf.runs.store import RunFolder, write_atomically
 from calf.types import LABELS, ORDERS
 
@@ -92,7 +93,7 @@ def _records(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = json.loads(line, object_pairs_hook=_once)
             except (ValueError, RecursionError):
                 raise DataError("not a JSON object", file, number) from None
             if not isinstance(record, dict):
@@ -102,8 +103,12 @@ def _records(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if file.suffix.lower() != ".csv":
         raise DataError("the file's name must end in .csv or .jsonl", file)
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="(more)")
-    if not {"id"} <= set(reader.fieldnames or ()):
+    names = list(reader.fieldnames or ())
+    if "id" not in names:
         raise DataError("the first line must name the columns, id among them", file, 1)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"two columns are named {twice[0]!r}", file, 1)
     try:
         for record in reader:
             if "(more)" in record or None in record.values():
@@ -113,10 +118,20 @@ def _records(file: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"not CSV: {error}", file, reader.line_num) from None
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which no key may stand twice."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError
+    return record
+
+
 def _judgment(record: Mapping[str, Any], known: set[str], dataset: str, file: Path, line: int) -> Judgment:
     unknown = sorted(set(record) - _COLUMNS - {"failure"})
     if unknown:
-        raise DataError(f"unknown column {unknown[0]!r}; known: {', '.join(sorted(_COLUMNS))}", file, line)
+        raise DataError(
+            f"unknown column {unknown[0]!r}; known: {', '.join(sorted({*_COLUMNS, 'failure'}))}", file, line
+        )
     name, order = record.get("id"), record.get("order", "given")
     if not isinstance(name, (str, int)) or isinstance(name, bool):
         raise DataError("the id is missing", file, line)
@@ -129,6 +144,8 @@ def _judgment(record: Mapping[str, Any], known: set[str], dataset: str, file: Pa
     if (scores[0] is None) != (scores[1] is None):
         raise DataError("score_a and score_b must both be there", file, line)
     if record.get("failure"):
+        if not str(record["failure"]).isprintable():
+            raise DataError("the failure must be a printable word", file, line)
         return Judgment(str(name), order, 0, failure=str(record["failure"]))
     if verdict is None and scores[0] is not None and scores[1] is not None:
         verdict = verdict_of_scores(scores[0], scores[1])
@@ -147,8 +164,8 @@ def _score(value: Any, column: str, file: Path, line: int) -> float | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or isinstance(value, bool):
-        raise DataError(f"{column} {value!r} is not a finite number", file, line)
+    if not abs(number) <= LARGEST or isinstance(value, bool):
+        raise DataError(f"{column} {value!r} is not a finite number of ordinary size", file, line)
     return number
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calf.decide import Judgment, orders_of, verdict_of_scores
+from calf.errors import DataError
 from calf.hashing import digest
 from calf.metrics.base import Pair, Response
 from calf.types import LABELS, Failure, Opinion, Score
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from calf.metrics.registry import LoadedMetric
     from calf.types import Comparison, Order, Verdict
 
-__all__ = ["Outcome", "Unit", "assemble", "check_outcome", "plan", "precluded"]
+__all__ = ["LARGEST", "Outcome", "Unit", "assemble", "check_outcome", "plan", "precluded"]
 
 Outcome = Score | Opinion | Failure
+
+LARGEST = 1e100
+"""Scores beyond this, and infinite ones, are refused: their differences and squares could not be computed."""
 
 _MIRROR: Mapping[Verdict, Verdict] = {"response_a": "response_b", "response_b": "response_a", "same": "same"}
 
@@ -80,8 +84,8 @@ def _score(outcome: Any) -> Score:
     if isinstance(given.value, (str, bytes)):
         raise TypeError(f"the score is {type(given.value).__name__}, not a number")
     value = float(given.value)
-    if not math.isfinite(value):
-        raise ValueError(f"the score is {value}, not a finite number")
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"the score is {value}, not a finite number of ordinary size")
     return Score(value, _text(given.explanation), _usage(given.usage), _seconds(given.seconds))
 
 
@@ -170,15 +174,16 @@ def _from_scores(name: str, order: Order, repeat: int, a: Outcome, b: Outcome) -
     for outcome in (a, b):
         if isinstance(outcome, Failure):
             return Judgment(name, order, repeat, failure=outcome.kind)
-    assert isinstance(a, Score)  # noqa: S101  # what is not a failure is a score, as check_outcome made it
-    assert isinstance(b, Score)  # noqa: S101  # as above
+    if not isinstance(a, Score) or not isinstance(b, Score):
+        raise DataError(f"the judgments of {name!r} are verdicts, where this metric gives scores; use --fresh")
     return Judgment(name, order, repeat, a.value, b.value, verdict_of_scores(a.value, b.value))
 
 
 def _from_opinion(name: str, order: Order, repeat: int, outcome: Outcome) -> Judgment:
     if isinstance(outcome, Failure):
         return Judgment(name, order, repeat, failure=outcome.kind)
-    assert isinstance(outcome, Opinion)  # noqa: S101  # what is not a failure is an opinion, as check_outcome made it
+    if not isinstance(outcome, Opinion):
+        raise DataError(f"the judgment of {name!r} is a score, where this metric gives verdicts; use --fresh")
     swapped = order == "swapped"
     verdict = _MIRROR[outcome.verdict] if swapped else outcome.verdict
     if outcome.probabilities is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import DataError, UnknownNameError, UserError
@@ -34,6 +34,7 @@ class Run:
         failures: how many judgments failed, by kind.
         timing: seconds and sessions.
         judgments: what the metric said; () for a run read from disk.
+        messages: of each kind of failure, what the first one said.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Run:
     failures: Mapping[str, int]
     timing: Mapping[str, Any]
     judgments: Sequence[Judgment] = ()
+    messages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -14,6 +14,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
 import tempfile
 import time
@@ -201,7 +202,7 @@ class Journal:
             for number, line in enumerate(file, 1):
                 try:
                     record = json.loads(line)
-                    self.outcomes[record["key"]] = _outcome(record)
+                    self.outcomes[str(record["key"])] = _outcome(record)
                 except (ValueError, KeyError, TypeError, IndexError, RecursionError):
                     raise DataError(
                         "not a judgment; delete this line to judge its item again, or use --fresh", path, number
@@ -255,9 +256,11 @@ def _record(key: str, outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
     if "failure" in record:
-        return Failure(record["failure"], record.get("message", ""), record.get("raw"))
+        return Failure(str(record["failure"]), str(record.get("message", "")), record.get("raw"))
     rest = (record.get("explanation"), record.get("usage"), record.get("seconds"))
     if "score" in record:
+        if not math.isfinite(record["score"]):
+            raise ValueError
         return Score(float(record["score"]), *rest)
     shares = record.get("probabilities")
     if record["verdict"] not in LABELS:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
+import os
 import random
 import shlex
 import signal
@@ -176,14 +178,15 @@ def test_two_processes_on_one_run_do_its_work_once(workspace: Path) -> None:
     assert len(log.read_text().splitlines()) == 128
 
 
-def test_interrupted_it_says_how_to_continue(calf: Any, workspace: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_how_to_continue(calf: Any, workspace: Path, stop: signal.Signals) -> None:
     command = [sys.executable, "-m", "calf", "evaluate", "--metric", "mine.py:Slow[seconds=0.05]"]
     process = subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not list((workspace / "runs").glob("*/judgments.jsonl")):
         time.sleep(0.05)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command continues" in errors
@@ -405,6 +408,56 @@ def test_a_dying_worker_stops_the_run_which_continues(calf: Any, workspace: Path
     assert "worker process died" in calf(*words, check=3).stderr
     (workspace / "well").touch()
     calf(*words)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_metric_prints_is_no_part_of_the_result(workspace: Path, jobs: int) -> None:
+    (workspace / "prints.py").write_text(
+        "print('at import')\n\n\nclass Prints:\n    batch_size = 8\n    def __init__(self):\n        print('made')\n\n"
+        "    def score(self, items):\n        print('scored')\n        return [1 for _ in items]\n"
+    )
+    words = ["evaluate", "--metric", "prints.py:Prints", "--format", "json", "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "calf", *words]
+    done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["rows"]
+    assert "at import" in done.stderr
+
+
+def test_a_metric_that_exits_is_not_a_success(calf: Any, workspace: Path) -> None:
+    (workspace / "exits.py").write_text(
+        "import sys\n\nclass Exits:\n    def __init__(self):\n        sys.exit(0)\n\n    def score(self, items): ...\n"
+    )
+    assert "SystemExit" in calf("evaluate", "--metric", "exits.py:Exits", check=2).stderr
+
+
+def test_values_that_look_like_markup_are_shown_as_they_are(calf: Any, workspace: Path) -> None:
+    import calf as library
+    from calf.datasets.writing import write
+
+    few = library.load_dataset("sample").comparisons[:6]
+    odd = [dataclasses.replace(c, subject=("[/bold]", "[x][link=1]")[n % 2]) for n, c in enumerate(few)]
+    write(library.Dataset("odd", tuple(odd)), workspace / "[b]odd.jsonl")
+    shown = calf("evaluate", "--metric", "longer", "--dataset", "[b]odd.jsonl").stdout
+    assert "[/bold]" in shown
+    assert "[b]odd" in shown
+
+
+@pytest.mark.parametrize("how", ["narrow", "ascii"])
+def test_poor_terminals_lose_no_name(calf: Any, workspace: Path, how: str) -> None:
+    calf("evaluate", "--metric", "rouge-l")
+    environment = {**os.environ, "COLUMNS": "60"}
+    if how == "ascii":
+        environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "calf", "evaluate", "--metric", "rouge-l"]
+    done = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, check=True)
+    assert b"always-model" in done.stdout
+
+
+def test_the_first_failure_of_each_kind_is_told(calf: Any) -> None:
+    assert (
+        "the first error: ConnectionError: server is away (mine.py:"
+        in calf("evaluate", "--metric", "mine.py:Picky", check=1).stderr
+    )
 
 
 @pytest.mark.shared_data

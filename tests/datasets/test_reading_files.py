@@ -241,3 +241,35 @@ def test_what_csv_cells_mean(tmp_path: Path) -> None:
 def test_a_broken_extra_cell(tmp_path: Path) -> None:
     text = table([{**rows(1)[0], "extra": "{half"}])
     assert error(save(tmp_path / "d.csv", text)).problem.startswith("the column 'extra': not JSON")
+
+
+RECORD = (
+    '{"id": "%d", "question": "q", "response_a": "a", "response_b": "b", "label": "same", "setting": "model_vs_model"}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"[{RECORD % 1}]\n[{RECORD % 2}]", f'[{RECORD % 1}] {{"half": ', f'{{"data": [{RECORD % 1}], "x": nonsense}}'],
+)
+def test_text_after_the_list_is_a_problem(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "more.json"
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"more\.json:\d: (there is more text after the list|not JSON)"):
+        load_dataset(file)
+
+
+def test_other_keys_beside_data_are_fine(tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text(f'{{"version": 1, "data": [{RECORD % 1}], "note": {{"x": [1]}}}}\n')
+    assert len(load_dataset(file)) == 1
+
+
+def test_parquet_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": ["1"], "question": texts}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="not UTF-8"):
+        load_dataset(tmp_path / "x.parquet")

@@ -228,3 +228,26 @@ def test_a_floor_is_calfs_own_whatever_a_workspace_calls_so(workspace: Path) -> 
     assert load_metric("shorter").settings["prefer"] == "longer"
     assert load_floor("shorter").settings["prefer"] == "shorter"
     assert load_floor("random").origin == "built-in"
+
+
+@pytest.mark.parametrize(
+    "line", ["batch_size = 'x'", "languages = 'en'", "packages = 'bert_score'", "version = 0", "needs_reference = 'no'"]
+)
+def test_a_wrong_trait_is_one_line_and_breaks_itself_only(workspace: Path, line: str) -> None:
+    (workspace / "odd.py").write_text(f"class Odd:\n    {line}\n    def score(self, items): ...\n")
+    define(workspace, "odd", 'adapter = "../odd.py:Odd"\n')
+    with pytest.raises(OptionError, match=line.split(maxsplit=1)[0]):
+        _ = load_metric("odd").instance
+    listed = {listing.name: listing.problem for listing in list_metrics()}
+    assert line.split(maxsplit=1)[0] in listed["odd"]
+    assert not listed["rouge-l"]
+
+
+def test_an_option_without_annotation_takes_text(workspace: Path) -> None:
+    (workspace / "free.py").write_text(
+        "class Free:\n    def __init__(self, model=None, stops: list[str] = ()):\n        self.model, self.stops = model, stops\n"
+        "    def score(self, items): ...\n"
+    )
+    assert load_metric("free.py:Free[model=m]").instance.model == "m"  # type: ignore[union-attr]
+    define(workspace, "free", 'adapter = "../free.py:Free"\n[options]\nstops = ["a", "b"]\n')
+    assert load_metric("free").instance.stops == ["a", "b"]  # type: ignore[union-attr]

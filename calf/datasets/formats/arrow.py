@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from calf.datasets.formats.table import Table, unpack_extra
+from calf.datasets.problems import shown
 from calf.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,7 +41,12 @@ def rows_of(table: pa.Table, features: dict[str, Any]) -> Table:
         features: the `datasets` features of the columns as plain values: the numbers of a `ClassLabel` become
             its names. Empty where there are none.
     """
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    columns = {}
+    for name in table.column_names:
+        try:
+            columns[name] = table.column(name).to_pylist()
+        except UnicodeDecodeError:
+            raise DataError(f"column {shown(name)} holds text that is not UTF-8") from None
     for name, values in columns.items():
         feature = features.get(name)
         columns[name] = [_plain(value, feature) for value in values]

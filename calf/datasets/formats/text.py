@@ -57,7 +57,7 @@ def read_json(path: Path) -> Table:
     """
     data = _read_bytes(path)
     text = _decode(data, path)
-    start = _after_blank(text, 0)
+    start = begin = _after_blank(text, 0)
     if text[start : start + 1] == "{":
         start = _find_data(text, start)
         if start < 0:
@@ -68,31 +68,48 @@ def read_json(path: Path) -> Table:
         )
     table = Table()
     try:
-        _read_array(text, start + 1, table)
+        _read_array(text, start + 1, table, inside=text[begin] == "{")
     except JsonError as error:
         line = text.count("\n", 0, error.position) + 1
         table.problems.append(Problem(line, f"{error.reason}; what follows was not read"))
     return table
 
 
-def _read_array(text: str, position: int, table: Table) -> None:
+def _read_array(text: str, position: int, table: Table, inside: bool) -> None:
     line, counted = 1, 0
     position = _after_blank(text, position)
-    if text[position : position + 1] == "]":
-        return
-    while True:
+    while text[position : position + 1] != "]":
         line, counted = line + text.count("\n", counted, position), position
         value, position = decode_json(text, position)
         _add(table, line, value)
         position = _after_blank(text, position)
         separator = text[position : position + 1]
         if separator == "]":
-            return
+            break
         if separator != ",":
             raise JsonError(
                 "not JSON: " + ("expected , or ]" if separator else "the file ends inside the list"), position
             )
         position = _after_blank(text, position + 1)
+    _check_rest(text, _after_blank(text, position + 1), inside)
+
+
+def _check_rest(text: str, position: int, inside: bool) -> None:
+    """After the list only the rest of the object that it stands in may come, if it stands in one."""
+    if inside:
+        while text[position : position + 1] == ",":
+            position = _after_blank(text, position + 1)
+            _, position = decode_json(text, position)
+            position = _after_blank(text, position)
+            if text[position : position + 1] != ":":
+                raise JsonError("not JSON: expected :", position)
+            _, position = decode_json(text, _after_blank(text, position + 1))
+            position = _after_blank(text, position)
+        if text[position : position + 1] != "}":
+            raise JsonError("not JSON: expected , or }", position)
+        position = _after_blank(text, position + 1)
+    if position < len(text):
+        raise JsonError("there is more text after the list", position)
 
 
 def _find_data(text: str, position: int) -> int:
@@ -145,11 +162,13 @@ def read_delimited(path: Path, delimiter: str) -> Table:
 def _header(cells: list[str], delimiter: str, path: Path) -> tuple[str, ...]:
     if len(cells) == 1 and (other := next((c for c in ",;\t|" if c != delimiter and c in cells[0]), None)):
         raise DataError(f"the columns are separated by {other!r}; expected {delimiter!r}", path, 1)
+    seen = set()
     for number, name in enumerate(cells, 1):
         if not name.strip():
             raise DataError(f"column {number} has no name", path, 1)
-        if name in cells[: number - 1]:
+        if name in seen:
             raise DataError(f"two columns are named {shown(name)}", path, 1)
+        seen.add(name)
     return tuple(cells)
 
 
