@@ -245,7 +245,8 @@ def test_a_wrong_trait_is_one_line_and_breaks_itself_only(workspace: Path, line:
 
 def test_an_option_without_annotation_takes_text(workspace: Path) -> None:
     (workspace / "free.py").write_text(
-        "class Free:\n    def __init__(self, model=None, stops: list[str] = ()):\n        self.model, self.stops = model, stops\n"
+        "class Free:\n    def __init__(self, model=None, stops: list[str] = ()):\n"
+        "        self.model, self.stops = model, stops\n"
         "    def score(self, items): ...\n"
     )
     assert load_metric("free.py:Free[model=m]").instance.model == "m"  # type: ignore[union-attr]
