@@ -15,7 +15,7 @@ $(VENV)/for-%: pyproject.toml | $(BIN)/python
 	touch $@
 
 demo: $(VENV)/for-all
-	$(BIN)/calf evaluate --metric bertscore --metric rouge-l --dataset sample
+	$(BIN)/calf evaluate --metric bertscore --metric rouge-l --dataset sample --runs $(VENV)/runs
 
 test: $(VENV)/for-dev
 	$(BIN)/python -m pytest -n auto

@@ -203,7 +203,7 @@ def _judge(
     asked.prepare()
     metric = asked.metric
     report.start(metric.name, len(units), len(units) - len(left))
-    session = Session(folder, jobs)
+    session = Session(folder, jobs, anew=not journal.outcomes)
     try:
         for outcomes in execute(metric, left, asked.preparation, jobs):
             journal.append(outcomes)

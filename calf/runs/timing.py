@@ -26,10 +26,12 @@ class Session:
     Args:
         folder: the run's.
         jobs: worker processes.
+        anew: whether nothing was judged before (or its judgments were not kept): earlier records do not count then.
     """
 
-    def __init__(self, folder: RunFolder, jobs: int) -> None:
+    def __init__(self, folder: RunFolder, jobs: int, anew: bool) -> None:
         self._folder = folder
+        self._anew = anew
         self._started = time.perf_counter()
         self._record: dict[str, Any] = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -53,7 +55,7 @@ class Session:
         """Writes the record beside the earlier ones; a disk that is full costs the record, nothing else."""
         self._record["seconds"] = round(time.perf_counter() - self._started, 3)
         with contextlib.suppress(OSError):
-            earlier = self._folder.read("timing") or {}
+            earlier = {} if self._anew else self._folder.read("timing") or {}
             sessions = [*earlier.get("sessions", []), self._record]
             usage: dict[str, float] = {}
             for session in sessions:

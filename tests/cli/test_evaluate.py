@@ -349,6 +349,7 @@ def test_a_part_never_replaces_the_result_of_the_whole(calf: Any, workspace: Pat
     part = calf("evaluate", "--metric", "rouge-l", "--limit", 12, "--format", "json")
     assert row(part, "rouge-l")["n"] == 12
     assert (folder / "result.json").read_bytes() == before
+    assert len(json.loads((folder / "timing.json").read_text())["sessions"]) == 1, "the judgments of the first are gone"
     assert calf("leaderboard", "--output", "-").stdout.count("| rouge-l |") == board.count("| rouge-l |") == 2
     calf("evaluate", "--metric", "rouge-l")
     assert (folder / "result.json").read_bytes() == before
