@@ -109,8 +109,8 @@ def evaluate(
         raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
     chosen = select(data, setting, subject, language, limit, seed)
     report = progress or _Silent()
-    preparation = Preparation(data.comparisons, seed)
-    signature = loaded.signature(preparation.languages)
+    preparation = Preparation(data.comparisons, seed, frozenset(c.language for c in chosen))
+    signature = loaded.signature(tuple(sorted({c.language for c in data})))
     folder = RunFolder(
         (Path(runs) if runs else find_workspace().runs) / run_id(loaded.name, signature, data, order, seed)
     )

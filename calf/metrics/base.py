@@ -68,15 +68,26 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a metric may look at before it judges: the whole dataset (not only the selection) and the run's seed."""
+    """What a metric may look at before it judges: the whole dataset (not only the selection) and the run's seed.
+
+    Attributes:
+        comparisons: the whole dataset.
+        asked: the languages that the selection is of; None means all.
+    """
 
     comparisons: Sequence[Comparison]
     seed: int
+    asked: frozenset[str] | None = None
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The dataset's languages, sorted."""
-        return tuple(sorted({c.language for c in self.comparisons}))
+        """The languages that will be judged, sorted."""
+        return tuple(sorted({c.language for c in self.in_these_languages}))
+
+    @property
+    def in_these_languages(self) -> Sequence[Comparison]:
+        """The whole dataset in the languages that will be judged."""
+        return [c for c in self.comparisons if self.asked is None or c.language in self.asked]
 
 
 @runtime_checkable

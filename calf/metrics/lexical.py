@@ -116,7 +116,7 @@ class TokenMetric(LexicalMetric[F]):
         for language in preparation.languages:
             self.tokenizer_name(language)
         check_tokenizer(
-            preparation.comparisons,
+            preparation.in_these_languages,
             tokenizer=lambda language: self.find_tokenizer(self.tokenizer_name(language)),
             name=self.tokenizer_name,
             advice=self._advice,

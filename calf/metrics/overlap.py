@@ -120,7 +120,7 @@ class Chrf(LexicalMetric[str]):
         """
         if self.word_order:
             check_tokenizer(
-                preparation.comparisons,
+                preparation.in_these_languages,
                 tokenizer=lambda _: str.split,
                 name=lambda _: "white space",
                 advice=lambda _: "-o word_order=0",

@@ -98,6 +98,7 @@ def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[st
 
 
 _NOTHING = object()
+_POLL_SECONDS = 2.0
 
 
 def _redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
@@ -176,15 +177,22 @@ def _in_processes(
     metric: LoadedMetric, batches: Sequence[Sequence[Unit]], preparation: Preparation, jobs: int
 ) -> Iterator[dict[str, Outcome]]:
     import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
     pool = ProcessPoolExecutor(jobs, context, _start_worker, (metric.recipe, preparation, metric.secret_values))
     try:
-        for future in as_completed([pool.submit(_work, metric.kind, batch) for batch in batches]):
-            yield future.result()
+        waiting = {pool.submit(_work, metric.kind, batch) for batch in batches}
+        while waiting:
+            done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+            if not done and len(multiprocessing.active_children()) < jobs:
+                raise BrokenProcessPool  # the pool does not always notice that one of its workers has died
     except BrokenProcessPool:
+        for process in multiprocessing.active_children():
+            process.kill()
         raise StoppedError(
             "a worker process died (out of memory?); what is judged is kept, and the same command continues"
         ) from None

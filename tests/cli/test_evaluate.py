@@ -279,6 +279,14 @@ def test_a_users_mistake_is_one_clear_line_and_exit_2(calf: Any, workspace: Path
     assert not list((workspace / "runs").glob("*/result.json"))
 
 
+def test_what_does_not_fit_another_language_fits_the_one_that_is_asked_for(calf: Any) -> None:
+    words = ("evaluate", "--metric", "rouge-l[tokenizer=rouge]", "--format", "json")
+    done = calf(*words, "--language", "en")
+    assert row(done, "rouge-l[tokenizer=rouge]")["n"] == 150
+    assert "zh" in calf(*words, check=2).stderr
+    assert calf(*words, "--language", "en").stdout == done.stdout
+
+
 def test_all_metrics_are_checked_before_the_first_runs(calf: Any, workspace: Path) -> None:
     calf("evaluate", "--metric", "rouge-l", "--metric", "rogue", check=2)
     assert not (workspace / "runs").exists()
