@@ -8,21 +8,19 @@ import numpy as np
 
 from calf.analysis.bootstrap import (
     COUNT_RESAMPLES,
-    MOST_UNDEFINED,
     RANK_RESAMPLES,
-    percentile_interval,
     resample_sums,
 )
 from calf.analysis.counts import COUNT_STATISTICS, confusion
 from calf.analysis.observations import integer_weights
 from calf.analysis.rank import Cells, Correlations, both_orders, correlations, resample_correlations
+from calf.analysis.row import Row
 
 if TYPE_CHECKING:
     from calf.analysis.observations import Floats, Observations
+    from calf.analysis.row import Value
 
-__all__ = ["STATISTICS", "Value", "measure"]
-
-Value = float | int | str | None
+__all__ = ["STATISTICS", "measure"]
 
 _CORRELATIONS = tuple(f"{name}{form}" for name in Correlations._fields for form in ("", "_symmetric"))
 
@@ -38,8 +36,6 @@ _NOT_JUDGED = "no comparison was judged"
 _EQUAL_DIFFERENCES = "every score difference is equal"
 _EQUAL_LABELS = "every label is equal"
 _SCALES = "scores of different models are not pooled over languages"
-_ONE_GROUP = "fewer than 2 groups"
-_RARE = f"undefined in more than {MOST_UNDEFINED:.0%} of the resamples".replace("%", " %")
 
 _WHY_UNDEFINED = {
     "decided_accuracy": "every label is same",
@@ -47,30 +43,6 @@ _WHY_UNDEFINED = {
     "kappa_symmetric": "every label and every verdict is same",
     "tie_rate": _NOT_JUDGED,
 }
-
-
-class _Row:
-    """Collects values and intervals, and the reasons for those that are undefined."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Value] = {}
-        self._reasons: dict[str, list[str]] = {}
-
-    def undefined(self, name: str, reason: str) -> None:
-        for key in (name, f"{name}_low", f"{name}_high"):
-            self.values[key] = None
-        self._reasons.setdefault(reason, []).append(name)
-
-    def put(self, name: str, value: float, resampled: Floats | None) -> None:
-        """A defined value, and its interval; None for the resampled values if there is one group."""
-        interval = None if resampled is None else percentile_interval(resampled)
-        if interval is None:
-            self._reasons.setdefault(_ONE_GROUP if resampled is None else _RARE, []).append(f"interval of {name}")
-        self.values[name] = value
-        self.values[f"{name}_low"], self.values[f"{name}_high"] = interval or (None, None)
-
-    def reasons(self) -> str:
-        return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in self._reasons.items())
 
 
 def measure(observations: Observations, *, seed: int = 0) -> dict[str, Value]:
@@ -91,7 +63,7 @@ def measure(observations: Observations, *, seed: int = 0) -> dict[str, Value]:
     Raises:
         ValueError: a weight is not 1/K.
     """
-    row = _Row()
+    row = Row()
     weight, unit = integer_weights(observations.weight)
     codes, group = np.unique(observations.group, return_inverse=True)
     if not len(observations):
@@ -105,7 +77,7 @@ def measure(observations: Observations, *, seed: int = 0) -> dict[str, Value]:
 
 
 def _put_counts(
-    row: _Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
+    row: Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
 ) -> None:
     counts = confusion(observations.label, observations.verdict, weight, group, groups)
     total = counts.sum(axis=0)
@@ -119,7 +91,7 @@ def _put_counts(
 
 
 def _put_correlations(
-    row: _Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
+    row: Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
 ) -> None:
     judged = observations.judged
     reason = _NOT_JUDGED if not judged.any() else ""
