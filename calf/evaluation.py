@@ -6,15 +6,19 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from calf.analysis.measures import EPSILON
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
+from calf.decide import RULES
 from calf.errors import StoppedError, UserError
 from calf.metrics.base import Preparation
 from calf.metrics.registry import LoadedMetric, load_metric
 from calf.runs.conclude import conclude
 from calf.runs.execute import execute, prepare
+from calf.runs.facts import slices_of
 from calf.runs.identity import manifest_of, run_id
 from calf.runs.plan import assemble, plan
+from calf.runs.rows import View
 from calf.runs.store import Journal, RunFolder
 from calf.runs.timing import Session
 from calf.types import Failure
@@ -23,7 +27,7 @@ from calf.workspace import find_workspace
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calf.decide import OrderChoice
+    from calf.decide import OrderChoice, Rule
     from calf.runs.plan import Outcome, Unit
     from calf.runs.run import Run
     from calf.types import Comparison
@@ -72,6 +76,9 @@ def evaluate(
     seed: int = 0,
     runs: str | Path | None = None,
     fresh: bool = False,
+    rule: Rule | None = None,
+    by: str | Sequence[str] = (),
+    alt_epsilon: float = EPSILON,
     progress: Progress | None = None,
 ) -> Run:
     """Judges a dataset with a metric, or what is not judged yet of it, and measures the agreement with people.
@@ -92,6 +99,9 @@ def evaluate(
         runs: the folder of runs; default: the workspace's, or `./runs`.
         fresh: judge everything again; older judgments are kept beside the new ones. To continue such a call, call
             again without it.
+        rule: how the verdicts of both orders become one: agree-or-same (the default), mean-probabilities, first-order.
+        by: further columns to slice by.
+        alt_epsilon: the epsilon of the alternative annotator test, from 0 to 1.
         progress: is told how it goes.
 
     Raises:
@@ -100,14 +110,13 @@ def evaluate(
     """
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
-    for name, number in (("limit", 1 if limit is None else limit), ("repeat", repeat), ("jobs", jobs)):
-        if not isinstance(number, int) or number < 1:
-            raise UserError(f"{name} must be a whole number, 1 or more, not {number!r}")
-    if order not in ("given", "swapped", "both"):
-        raise UserError(f"order must be given, swapped or both, not {order!r}")
+    _check_numbers(limit=1 if limit is None else limit, repeat=repeat, jobs=jobs)
+    view = _view(order, rule, by, alt_epsilon)
     if not all(c.group for c in data):
         raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
     chosen = select(data, setting, subject, language, limit, seed)
+    for _ in slices_of(chosen, view.by):  # a column that is not there is said before anything is judged
+        pass
     report = progress or _Silent()
     preparation = Preparation(data.comparisons, seed, frozenset(c.language for c in chosen))
     signature = loaded.signature(tuple(sorted({c.language for c in data})))
@@ -135,13 +144,29 @@ def evaluate(
             part = [c for c in data if c.id in covered and _is_kept(loaded, c, order, covered[c.id], kept)]
             covered = {c.id: covered[c.id] for c in part}
             judgments = assemble(loaded, part, order, covered, kept)
-            run = conclude(folder, data, covered, judgments, chosen, repeat)
+            run = conclude(folder, data, covered, judgments, chosen, repeat, view)
             return dataclasses.replace(run, messages=_messages(kept))
     except OSError as error:
         problem = f"cannot write the run to {folder.path}: {error.strerror or error}"
         if folder.journal.exists():
             raise StoppedError(f"{problem}; what is judged is kept, and the same command continues") from None
         raise UserError(problem) from None
+
+
+def _check_numbers(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"{name} must be a whole number, 1 or more, not {number!r}")
+
+
+def _view(order: OrderChoice, rule: Rule | None, by: str | Sequence[str], alt_epsilon: float) -> View:
+    if order not in ("given", "swapped", "both"):
+        raise UserError(f"order must be given, swapped or both, not {order!r}")
+    if rule is not None and rule not in RULES[order]:
+        raise UserError(f"the rule {rule!r} does not fit the order {order!r}; possible: {', '.join(RULES[order])}")
+    if not 0 <= alt_epsilon <= 1:
+        raise UserError(f"alt_epsilon must be from 0 to 1, not {alt_epsilon!r}")
+    return View(rule, (by,) if isinstance(by, str) else tuple(by), alt_epsilon)
 
 
 def select(

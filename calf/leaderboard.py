@@ -142,7 +142,7 @@ def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) ->
         rows = {row["slice"]: row for row in run.rows}
         entries.append(Entry(title, rows, run, run.manifest["command"], run.manifest["signature"]))
     floors: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in runs[0].floors:
+    for row in runs[0].beside:
         floors.setdefault(row["metric"], {})[row["slice"]] = row
     named = {run.manifest["metric"] for run in runs if run.is_floor}
     manifest = runs[0].manifest

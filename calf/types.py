@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILED",
     "LABELS",
+    "NOT_JUDGED",
     "ORDERS",
     "SETTINGS",
     "Annotation",
@@ -38,6 +39,9 @@ LABELS: tuple[Label, ...] = ("response_a", "response_b", "same")
 
 FAILED = 3
 """The code of a failed judgment, beside the codes of `LABELS`."""
+
+NOT_JUDGED = -1
+"""The code of a verdict in an order that was not judged."""
 
 SETTINGS: tuple[Setting, ...] = ("human_vs_human", "human_vs_model", "model_vs_model")
 ORDERS: tuple[Order, ...] = ("given", "swapped")

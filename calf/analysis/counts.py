@@ -7,6 +7,7 @@ An undefined value is NaN in it. None depends on the unit of the counts.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,9 +28,12 @@ __all__ = [
     "confusion",
     "coverage",
     "decided_accuracy",
+    "f1",
     "kappa",
     "macro_f1",
+    "precision",
     "ratio",
+    "recall",
     "symmetric",
     "tie_rate",
 ]
@@ -87,17 +91,42 @@ def tie_rate(counts: Floats) -> Floats:
     return ratio(counts[..., _SAME].sum(axis=-1), counts[..., :FAILED].sum(axis=(-2, -1)))
 
 
+def precision(counts: Floats, code: int) -> Floats:
+    """Of the verdicts that are one of the three outcomes, the share whose label is the same one.
+
+    Args:
+        code: the outcome: 0, 1 or 2.
+
+    Returns:
+        NaN where there is no such verdict.
+    """
+    return ratio(counts[..., code, code], counts[..., code].sum(axis=-1))
+
+
+def recall(counts: Floats, code: int) -> Floats:
+    """Of the labels that are one outcome, the share whose verdict is, too; a failed one is none. NaN without such."""
+    return ratio(counts[..., code, code], counts[..., code, :].sum(axis=-1))
+
+
+def f1(counts: Floats, code: int) -> Floats:
+    """An outcome's F1: 2 tp / (labels + verdicts), a failed judgment being a verdict of no outcome.
+
+    It is the harmonic mean of precision and recall where both are defined. NaN where no label and no verdict is of
+    this outcome.
+    """
+    return ratio(2.0 * counts[..., code, code], _labels_and_verdicts(counts, code))
+
+
 def macro_f1(counts: Floats) -> Floats:
     """Mean F1 over those of the three classes that occur among the labels or the verdicts.
 
-    A class's F1 is 2 tp / (labels + verdicts). A failed judgment is a verdict of no class: it lowers the recall of its
-    label only. This is scikit-learn's `f1_score(average="macro", zero_division=0)` with `labels` the occurring ones of
-    the three classes.
+    A failed judgment is a verdict of no class: it lowers the recall of its label only. This is scikit-learn's
+    `f1_score(average="macro", zero_division=0)` with `labels` the occurring ones of the three classes.
     """
-    either = counts.sum(axis=-1) + counts[..., :FAILED].sum(axis=-2)
-    f1 = ratio(2.0 * np.diagonal(counts, axis1=-2, axis2=-1), either)
-    occurs = either > 0
-    return ratio(np.where(occurs, f1, 0.0).sum(axis=-1), occurs.sum(axis=-1).astype(np.float64))
+    classes = [f1(counts, code) for code in range(_CLASSES)]
+    occurs = [~np.isnan(values) for values in classes]
+    total = sum(np.where(there, values, 0.0) for there, values in zip(occurs, classes, strict=True))
+    return ratio(np.asarray(total), np.asarray(sum(there.astype(np.float64) for there in occurs)))
 
 
 def kappa(counts: Floats) -> Floats:
@@ -117,6 +146,10 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     return quotient
 
 
+def _labels_and_verdicts(counts: Floats, code: int) -> Floats:
+    return np.asarray(counts[..., code, :].sum(axis=-1) + counts[..., code].sum(axis=-1))
+
+
 def _right(counts: Floats) -> Floats:
     return np.asarray(np.trace(counts, axis1=-2, axis2=-1))
 
@@ -130,6 +163,11 @@ COUNT_STATISTICS: dict[str, Callable[[Floats], Floats]] = {
     "macro_f1_symmetric": lambda counts: macro_f1(symmetric(counts)),
     "kappa": kappa,
     "kappa_symmetric": lambda counts: kappa(symmetric(counts)),
+    **{
+        f"{name}_{label}": partial(statistic, code=code)
+        for code, label in enumerate(LABELS)
+        for name, statistic in (("precision", precision), ("recall", recall), ("f1", f1))
+    },
     "tie_rate": tie_rate,
 }
 """The statistics that tables show, by name. Those that stay when A and B change places need no symmetric form."""

@@ -6,80 +6,153 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calf.analysis.bootstrap import (
-    COUNT_RESAMPLES,
-    RANK_RESAMPLES,
-    resample_sums,
-)
-from calf.analysis.counts import COUNT_STATISTICS, confusion
+from calf.analysis.alternative import alternative_test
+from calf.analysis.annotators import AGREEMENTS, agreement_row, leave_one_out
+from calf.analysis.biases import length_shares, origin_shares, overlap_shares
+from calf.analysis.bootstrap import COUNT_RESAMPLES, RANK_RESAMPLES, resample_sums
+from calf.analysis.counts import COUNT_STATISTICS, confusion, ratio
+from calf.analysis.logistic import length_gain
 from calf.analysis.observations import integer_weights
+from calf.analysis.orders import order_shares, retest
 from calf.analysis.rank import Cells, Correlations, both_orders, correlations, resample_correlations
-from calf.analysis.row import Row
+from calf.analysis.row import FEW_GROUPS, Row, Share
+from calf.analysis.ties import chance_levels, tie_shares
+from calf.types import FAILED, LABELS
 
 if TYPE_CHECKING:
-    from calf.analysis.observations import Floats, Observations
+    from collections.abc import Mapping
+
+    from calf.analysis.annotators import Annotations
+    from calf.analysis.observations import Floats, Integers, Observations
     from calf.analysis.row import Value
 
-__all__ = ["STATISTICS", "measure"]
+__all__ = ["EPSILON", "STATISTICS", "blank", "keys", "measure"]
+
+EPSILON = 0.2
+"""The default epsilon of the alternative annotator test: what an annotator's work costs more than a metric's."""
 
 _CORRELATIONS = tuple(f"{name}{form}" for name in Correlations._fields for form in ("", "_symmetric"))
 
+# Differences and means of shares; what they are made of must be defined.
+_DERIVED: Mapping[str, tuple[str, str, float, float]] = {
+    "acc_eq_gap": ("acc_eq", "acc_eq_cv", 1.0, -1.0),
+    "accuracy_length_balanced": ("accuracy_longer_preferred", "accuracy_shorter_preferred", 0.5, 0.5),
+    "overlap_gap": ("accuracy_high_overlap", "accuracy_low_overlap", 1.0, -1.0),
+}
+
 STATISTICS: tuple[str, ...] = (
-    *(name for name in COUNT_STATISTICS if name != "tie_rate"),
+    *COUNT_STATISTICS,
     *_CORRELATIONS,
-    "tie_rate",
+    *("acc_eq", "acc_eq_cv", "acc_eq_gap"),
+    *("flip_rate", "accuracy_consistent", "first_position_rate", "retest_agreement"),
+    *("accuracy_longer_preferred", "accuracy_shorter_preferred", "accuracy_length_balanced", "length_log_loss_gain"),
+    *("human_preferred_rate", "human_preferred_rate_people"),
+    *("accuracy_low_overlap", "accuracy_high_overlap", "overlap_gap"),
+    "accuracy_leave_one_out",
+    *AGREEMENTS,
 )
 """The statistics of a row, in its order; each has `<name>_low` and `<name>_high`, its 95 % interval."""
+
+_ALTERNATIVE = ("alt_winning_rate", "alt_advantage", "alt_annotators")
+_PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *_ALTERNATIVE)
+_CONFUSION = tuple(f"confusion_{label}_{verdict}" for label in LABELS for verdict in (*LABELS, "failed"))
+
+_GRID = 2.0**32  # shares of it add up exactly
 
 _NO_COMPARISON = "no comparison"
 _NOT_JUDGED = "no comparison was judged"
 _EQUAL_DIFFERENCES = "every score difference is equal"
 _EQUAL_LABELS = "every label is equal"
 _SCALES = "scores of different models are not pooled over languages"
+_NOT_ANNOTATED = "no comparison has two annotators"
+_OF_PEOPLE = "said of people: the rows of the metric human have it"
+_OF_METRICS = "said of metrics, not of people"
 
 _WHY_UNDEFINED = {
     "decided_accuracy": "every label is same",
     "kappa": "every label and every verdict is the same outcome",
     "kappa_symmetric": "every label and every verdict is same",
+    **{f"precision_{label}": f"no verdict is {label}" for label in LABELS},
+    **{f"recall_{label}": f"no label is {label}" for label in LABELS},
+    **{f"f1_{label}": f"no label and no verdict is {label}" for label in LABELS},
     "tie_rate": _NOT_JUDGED,
 }
 
 
-def measure(observations: Observations, *, seed: int = 0) -> dict[str, Value]:
+def keys() -> tuple[str, ...]:
+    """The keys of a row, in its order."""
+    intervals = (key for name in STATISTICS for key in (name, f"{name}_low", f"{name}_high"))
+    return ("n", "groups", "few_groups", *intervals, *_PLAIN, "alt_epsilon", *_CONFUSION, "undefined")
+
+
+def blank(row: Row, n: int, groups: int, reason: str, epsilon: float = EPSILON) -> dict[str, Value]:
+    """A row that has only what `row` holds; all else is None for that reason."""
+    for name in STATISTICS:
+        if name not in row.values:
+            row.undefined(name, reason)
+    for name in (*_PLAIN, *_CONFUSION):
+        row.undefined(name, reason, interval=False)
+    return _ordered(row, n, groups, epsilon)
+
+
+def measure(
+    observations: Observations,
+    *,
+    annotations: Annotations | None = None,
+    people: bool = False,
+    epsilon: float = EPSILON,
+    seed: int = 0,
+) -> dict[str, Value]:
     """Every statistic of a slice with its 95 % interval by bootstrap over groups.
 
-    10,000 resamples for what follows from counts, 1,000 for correlations, which leave failed judgments out. The order
-    of the rows changes nothing, not even a last digit.
+    10,000 resamples, 1,000 for correlations, which leave failed judgments out. The interval of a cross-fitted figure
+    takes the fitted thresholds and coefficients as they are; so does that of `acc_eq`.
 
     Args:
         observations: the rows of the slice.
-        seed: of the resamples; not negative.
+        annotations: single people's labels of these comparisons, if there are any.
+        people: whether the verdicts are the annotators' own, and the labels those of the others (`leave_one_out`).
+        epsilon: of the alternative annotator test.
+        seed: of the resamples and shuffles; not negative.
 
     Returns:
-        `n` (comparisons: the sum of the weights) and `groups`; each of `STATISTICS` as `<name>`, `<name>_low` and
-        `<name>_high`, unrounded, None where undefined; and `undefined`: "name, name: reason; ..." for these, "" if
-        there is none ("interval of <name>" where only that is).
+        `n` (comparisons: the sum of the weights), `groups`, `few_groups` (below 50: the intervals are too short),
+        each of `STATISTICS` as `<name>`, `<name>_low` and `<name>_high`, unrounded, None where undefined; values
+        without an interval; `confusion_<label>_<verdict>`, in comparisons; `undefined`: "name, name: reason; ..." for
+        these, "" if there is none ("interval of <name>" where only that is).
 
     Raises:
         ValueError: a weight is not 1/K.
     """
-    row = Row()
     weight, unit = integer_weights(observations.weight)
     codes, group = np.unique(observations.group, return_inverse=True)
+    n = round(weight.sum() / unit)
+    row = Row()
     if not len(observations):
-        for name in STATISTICS:
-            row.undefined(name, _NO_COMPARISON)
+        return blank(row, 0, 0, _NO_COMPARISON, epsilon)
+    _put_counts(row, observations, weight / unit, weight, group, codes.size, seed)
+    _put_correlations(row, observations, weight, group, codes.size, seed)
+    shares = _shares(row, observations, weight, unit, seed)
+    if annotations is None or not len(annotations):
+        _put_nobody(row, shares, observations)
+    elif people:
+        _put_people(row, shares, observations, weight, annotations, seed)
     else:
-        _put_counts(row, observations, weight, group, codes.size, seed)
-        _put_correlations(row, observations, weight, group, codes.size, seed)
-    ordered = {key: row.values[key] for name in STATISTICS for key in (name, f"{name}_low", f"{name}_high")}
-    return {"n": round(weight.sum() / unit), "groups": codes.size, **ordered, "undefined": row.reasons()}
+        _put_beside_people(row, shares, observations, weight, annotations, epsilon)
+    _put_shares(row, shares, group, codes.size, seed)
+    return _ordered(row, n, codes.size, epsilon)
+
+
+def _ordered(row: Row, n: int, groups: int, epsilon: float) -> dict[str, Value]:
+    head: dict[str, Value] = {"n": n, "groups": groups, "few_groups": groups < FEW_GROUPS}
+    values = {**row.values, **head, "alt_epsilon": epsilon, "undefined": row.reasons()}
+    return {key: values[key] for key in keys()}
 
 
 def _put_counts(
-    row: Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
+    row: Row, seen: Observations, share: Floats, weight: Floats, group: Integers, groups: int, seed: int
 ) -> None:
-    counts = confusion(observations.label, observations.verdict, weight, group, groups)
+    counts = confusion(seen.label, seen.verdict, weight, group, groups)
     total = counts.sum(axis=0)
     resampled = resample_sums(counts, COUNT_RESAMPLES, seed) if groups > 1 else None
     for name, statistic in COUNT_STATISTICS.items():
@@ -88,20 +161,19 @@ def _put_counts(
             row.undefined(name, _WHY_UNDEFINED[name])
         else:
             row.put(name, value, None if resampled is None else statistic(resampled))
+    # In comparisons, not in the unit of the weights.
+    for name, value in zip(_CONFUSION, (total * (share.sum() / weight.sum())).ravel(), strict=True):
+        row.plain(name, round(float(value), 9))
 
 
-def _put_correlations(
-    row: Row, observations: Observations, weight: Floats, group: np.ndarray, groups: int, seed: int
-) -> None:
-    judged = observations.judged
-    reason = _NOT_JUDGED if not judged.any() else ""
-    if np.unique(observations.scale[judged]).size > 1:
-        reason = _SCALES
+def _put_correlations(row: Row, seen: Observations, weight: Floats, group: Integers, groups: int, seed: int) -> None:
+    judged = seen.judged
+    reason = _unpooled(seen)
     if reason:
         for name in _CORRELATIONS:
             row.undefined(name, reason)
         return
-    stored = observations.difference[judged], observations.label[judged], weight[judged], group[judged]
+    stored = seen.difference[judged], seen.label[judged], weight[judged], group[judged]
     for form, (difference, label, weights, codes) in (("", stored), ("_symmetric", both_orders(*stored))):
         cells = Cells.of(difference, label, weights, codes, groups)
         values = correlations(cells, cells.total)
@@ -112,3 +184,126 @@ def _put_correlations(
                 row.undefined(name + form, _EQUAL_DIFFERENCES if cells.level_starts.size == 1 else _EQUAL_LABELS)
             else:
                 row.put(name + form, value, None if resampled is None else getattr(resampled, name))
+
+
+def _unpooled(seen: Observations) -> str:
+    """Why the score differences of a slice cannot be taken together; "" if they can."""
+    judged = seen.judged
+    if not judged.any():
+        return _NOT_JUDGED
+    return _SCALES if np.unique(seen.scale[judged]).size > 1 else ""
+
+
+def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) -> dict[str, Share]:
+    """The shares of a metric's ties, orders and biases; puts what has no interval into the row."""
+    label, verdict, judged = seen.label, seen.verdict, seen.judged
+    again = retest(label, verdict, weight, seen.comparison)
+    _put_plain(row, "rerun_variance", again.variance, again.reason)
+    shares = {
+        **order_shares(label, seen.given, seen.swapped, weight),
+        "retest_agreement": again.agreement,
+        **length_shares(label, verdict, weight, seen.length_a, seen.length_b),
+        **origin_shares(label, verdict, weight, seen.human),
+        **overlap_shares(label, verdict, weight, seen.overlap),
+    }
+    reason = _unpooled(seen)
+    if reason:
+        nothing = Share(np.zeros(len(seen)), np.zeros(len(seen)), reason)
+        for name in ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance"):
+            row.undefined(name, reason, interval=False)
+        return {**shares, **dict.fromkeys(("acc_eq", "acc_eq_cv", "length_log_loss_gain"), nothing)}
+    ties, threshold = tie_shares(label, seen.difference, judged, weight, seen.fold)
+    row.plain("tie_threshold", threshold)
+    chance = chance_levels(seen.difference[judged], label[judged], weight[judged], seen.fold[judged], seed)
+    for name, value in zip(("acc_eq", "acc_eq_cv"), chance, strict=True):
+        # As accuracy does, it counts a failed judgment as wrong.
+        level = value * float(weight[judged].sum() / weight.sum())
+        _put_plain(row, f"{name}_chance", level, ties[name].reason)
+    lengths = seen.length_a, seen.length_b
+    gain = length_gain(label, seen.difference, judged, weight, *lengths, seen.fold, unit=unit)
+    return {**shares, **ties, "length_log_loss_gain": gain}
+
+
+def _put_nobody(row: Row, shares: dict[str, Share], seen: Observations) -> None:
+    nothing = np.zeros(len(seen))
+    shares["accuracy_leave_one_out"] = Share(nothing, nothing, _NOT_ANNOTATED)
+    for name in AGREEMENTS:
+        row.undefined(name, _NOT_ANNOTATED)
+    for name in _ALTERNATIVE:
+        row.undefined(name, _NOT_ANNOTATED, interval=False)
+
+
+def _put_people(
+    row: Row, shares: dict[str, Share], seen: Observations, weight: Floats, annotations: Annotations, seed: int
+) -> None:
+    """What people say of each other."""
+    shares["accuracy_leave_one_out"] = Share(weight * (seen.verdict == seen.label), weight, _NOT_ANNOTATED)
+    row.take(agreement_row(annotations, seed=seed))
+    for name in _ALTERNATIVE:
+        row.undefined(name, _OF_METRICS, interval=False)
+
+
+def _put_beside_people(
+    row: Row,
+    shares: dict[str, Share],
+    seen: Observations,
+    weight: Floats,
+    annotations: Annotations,
+    epsilon: float,
+) -> None:
+    """A metric in the place of each annotator, against the others."""
+    top = int(max(seen.comparison.max(), annotations.comparison.max())) + 1
+    others = leave_one_out(annotations)
+    target = np.zeros((top, len(LABELS) + 1))  # nobody says FAILED
+    np.add.at(target, (annotations.comparison[others.row], others.target), others.weight)
+    expected = np.rint(target[seen.comparison, seen.verdict] * _GRID) / _GRID
+    annotated = target[seen.comparison].sum(axis=1) > 0.5
+    shares["accuracy_leave_one_out"] = Share(weight * expected, weight * annotated, _NOT_ANNOTATED)
+    for name in AGREEMENTS:
+        row.undefined(name, _OF_PEOPLE)
+    verdict = np.full(top, FAILED, dtype=np.int8)
+    verdict[seen.comparison[::-1]] = seen.verdict[::-1]  # of repeats the first
+    test = alternative_test(annotations, verdict, epsilon=epsilon)
+    for name, value in (("alt_winning_rate", test.winning_rate), ("alt_advantage", test.average_advantage)):
+        _put_plain(row, name, np.nan if value is None else value, test.reason)
+    row.plain("alt_annotators", int(test.annotators.size))
+
+
+def _put_plain(row: Row, name: str, value: float, reason: str) -> None:
+    if np.isnan(value):
+        row.undefined(name, reason, interval=False)
+    else:
+        row.plain(name, value)
+
+
+def _put_shares(row: Row, shares: Mapping[str, Share], group: Integers, groups: int, seed: int) -> None:
+    """All shares and what is derived from them, resampled in one pass."""
+    defined = {name: share for name, share in shares.items() if share.denominator.any()}
+    columns: dict[bytes, int] = {}  # several shares have the same denominator
+    sums: list[Floats] = []
+    places = []
+    for share in defined.values():
+        for column in (share.numerator, share.denominator):
+            of_groups = np.bincount(group, weights=column, minlength=groups).astype(np.float64)
+            places.append(columns.setdefault(of_groups.tobytes(), len(sums)))
+            if places[-1] == len(sums):
+                sums.append(of_groups)
+    table = np.stack(sums, axis=1) if sums else np.zeros((groups, 0))
+    drawn = resample_sums(table, COUNT_RESAMPLES, seed) if groups > 1 and sums else None
+    values = dict.fromkeys(shares, float("nan"))
+    resampled: dict[str, Floats | None] = dict.fromkeys(shares)
+    for name, above, below in zip(defined, places[::2], places[1::2], strict=True):
+        values[name] = float(ratio(sums[above].sum(), sums[below].sum()))
+        resampled[name] = None if drawn is None else ratio(drawn[:, above], drawn[:, below])
+    for name, (first, second, times, more) in _DERIVED.items():
+        values[name] = times * values[first] + more * values[second]
+        one, other = resampled[first], resampled[second]
+        resampled[name] = None if one is None or other is None else times * one + more * other
+    for name, value in values.items():
+        if np.isnan(value):
+            of = next(
+                part for part in (name, *_DERIVED.get(name, ())[:2]) if np.isnan(values[str(part)]) and part in shares
+            )
+            row.undefined(name, shares[str(of)].reason)
+        else:
+            row.put(name, value, resampled[name])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import lcm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calf.types import FAILED, LABELS
+from calf.types import FAILED, LABELS, NOT_JUDGED
 
-__all__ = ["Floats", "Integers", "Observations", "integer_weights"]
+__all__ = ["Codes", "Floats", "Integers", "Observations", "integer_weights"]
 
+Codes = NDArray[np.int8]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -31,17 +33,75 @@ class Observations:
             which in a resample, so two metrics are paired if the same groups have the same codes.
         weight: float64; 1, or 1/K for each of the K rows of a comparison that was judged K times.
         scale: int64; which rows have scores of one scale (a metric that uses one model a language has several).
+        comparison: int64; which rows are repeats of one comparison: any integers.
+        given, swapped: int8; the verdict in each single order, in the dataset's sides, or FAILED, or NOT_JUDGED (-1).
+        fold: int64; what is fitted is judged on the rows of the other folds. The rows of a group share their fold.
+        length_a, length_b: int64; the responses' lengths, not negative.
+        human: int8; the side that a human wrote, 0 or 1, where a model wrote the other; else -1.
+        overlap: float64; lexical overlap of the preferred response with the reference, in [0, 1]; NaN where there is
+            no reference or no preferred one.
 
     Raises:
         ValueError: the shapes differ, or a value is outside of what is said above.
     """
 
-    label: NDArray[np.int8]
-    verdict: NDArray[np.int8]
+    label: Codes
+    verdict: Codes
     difference: Floats
     group: Integers
     weight: Floats
     scale: Integers
+    comparison: Integers
+    given: Codes
+    swapped: Codes
+    fold: Integers
+    length_a: Integers
+    length_b: Integers
+    human: Codes
+    overlap: Floats
+
+    @classmethod
+    def of(
+        cls,
+        label: Codes,
+        verdict: Codes,
+        difference: Floats,
+        group: Integers,
+        *,
+        weight: Floats | None = None,
+        scale: Integers | None = None,
+        comparison: Integers | None = None,
+        given: Codes | None = None,
+        swapped: Codes | None = None,
+        fold: Integers | None = None,
+        length_a: Integers | None = None,
+        length_b: Integers | None = None,
+        human: Codes | None = None,
+        overlap: Floats | None = None,
+    ) -> Observations:
+        """Observations of which only a part is known; what needs the rest is undefined.
+
+        By default every row is a comparison of its own, judged once, on one scale, in no known order; all are in one
+        fold, of no length, by nobody known, without a reference.
+        """
+        n = label.size
+
+        def constant(array: NDArray[Any] | None, value: float, kind: type) -> NDArray[Any]:
+            return np.full(n, value, dtype=kind) if array is None else array
+
+        return cls(
+            label, verdict, difference, group,
+            weight=constant(weight, 1.0, np.float64),
+            scale=constant(scale, 0, np.int64),
+            comparison=np.arange(n, dtype=np.int64) if comparison is None else comparison,
+            given=constant(given, NOT_JUDGED, np.int8),
+            swapped=constant(swapped, NOT_JUDGED, np.int8),
+            fold=constant(fold, 0, np.int64),
+            length_a=constant(length_a, 0, np.int64),
+            length_b=constant(length_b, 0, np.int64),
+            human=constant(human, -1, np.int8),
+            overlap=constant(overlap, np.nan, np.float64),
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,6 +1,8 @@
-"""Kendall's tau-b, Spearman and Pearson of the score difference with the label, under many weightings at once.
+"""Correlations of the score difference with the label, each under many weightings at once.
 
-The label is coded +1 (response_a), 0 (same), -1 (response_b). With three classes, both rank correlations follow from
+They are Kendall's tau-b, Stuart's tau-c, Spearman's rho and Pearson's r.
+
+The label is coded +1 (response_a), 0 (same), -1 (response_b). With three classes, the rank correlations follow from
 three Mann-Whitney sums, U(hi, lo) = sum of w_i w_j sign(d_i - d_j) over i in class hi, j in class lo, from the totals
 of the classes and from those of tied differences. One sort serves all resamples: a resample is a vector of weights.
 """
@@ -23,15 +25,23 @@ if TYPE_CHECKING:
 __all__ = ["Cells", "Correlations", "both_orders", "correlations", "resample_correlations"]
 
 _FEW_CELLS = 64
+_FEW_LEVELS = 32
+_LABELS = 3
 # So many that work arrays fit a cache; not a power of two, since a cache maps such strides to few places.
 _RESAMPLES_AT_ONCE = 60
 _NUMBERS_AT_ONCE = 1 << 21  # of a work array; from 35,000 cells on this bounds the memory
 
 
 class Correlations(NamedTuple):
-    """Each an array (resamples,) in [-1, 1]; NaN where the differences are all equal, or the labels are."""
+    """Each an array (resamples,) in [-1, 1]; NaN where the differences are all equal, or the labels are.
+
+    Attributes:
+        kendall_tau: tau-b. It is 1 only where differences tie if and only if labels do.
+        tau_c: Stuart's tau-c: 1 can be reached, or nearly, by many different differences and few labels.
+    """
 
     kendall_tau: Floats
+    tau_c: Floats
     spearman: Floats
     pearson: Floats
 
@@ -144,12 +154,14 @@ def resample_correlations(cells: Cells, groups: int, resamples: int, seed: int =
 
 
 def correlations(cells: Cells, weight: Floats) -> Correlations:
-    """Kendall's tau-b, Spearman's rho (mid-ranks) and Pearson's r under each weighting.
+    """Kendall's tau-b, Stuart's tau-c, Spearman's rho (mid-ranks) and Pearson's r under each weighting.
 
     A whole weight counts as that many rows. With W the total, T_l the total of a distinct difference, A, B, S those of
     the labels, and U as above: tau-b = (U_ab + U_as + U_sb) / sqrt((W^2 - sum T^2)/2 (W^2 - A^2 - B^2 - S^2)/2)
-    (Kendall 1945; pairs of a row with itself cancel), rho is the Pearson correlation of the mid-ranks, whose sums of
-    squares are (W^3 - sum T^3)/12 and (W^3 - A^3 - B^3 - S^3)/12 (Kendall and Gibbons 1990, section 3.8).
+    (Kendall 1945; pairs of a row with itself cancel). tau-c = 2 (U_ab + U_as + U_sb) / (W^2 (m - 1) / m), where m is
+    how many distinct differences, or how many labels if these are fewer, have weight (Stuart 1953). rho is the Pearson
+    correlation of the mid-ranks, whose sums of squares are (W^3 - sum T^3)/12 and (W^3 - A^3 - B^3 - S^3)/12 (Kendall
+    and Gibbons 1990, section 3.8).
 
     Args:
         weight: whole numbers, not negative, shape (cells, resamples).
@@ -169,7 +181,10 @@ def correlations(cells: Cells, weight: Floats) -> Correlations:
     squares = tied * tied
     free_x = w * w - squares.sum(axis=0)
     free_y = w * w - (a * a + b * b + s * s)
-    tau = ratio(u_ab + u_as + u_sb, np.sqrt(free_x) * np.sqrt(free_y) / 2.0)
+    u = u_ab + u_as + u_sb
+    tau = ratio(u, np.sqrt(free_x) * np.sqrt(free_y) / 2.0)
+    fewest = np.minimum(_distinct(tied), np.count_nonzero((a, b, s), axis=0))
+    tau_c = ratio(2.0 * u * fewest, w * w * (fewest - 1))
 
     rank_x = w * w * w - np.einsum("lr,lr->r", squares, tied)
     rank_y = w * w * w - (a * a * a + b * b * b + s * s * s)
@@ -187,7 +202,7 @@ def correlations(cells: Cells, weight: Floats) -> Correlations:
     # Whether the differences are all equal is known exactly from the ranks, not from a sum of rounded squares.
     spread = np.where(free_x > 0, np.sqrt(np.maximum(sum_xx, 0.0)), 0.0)
     r = ratio(sum_xy, spread * np.sqrt(sum_yy))
-    return Correlations(*(np.clip(values, -1.0, 1.0) for values in (tau, rho, r)))
+    return Correlations(*(np.clip(values, -1.0, 1.0) for values in (tau, tau_c, rho, r)))
 
 
 def _scaled(value: Floats) -> Floats:
@@ -197,6 +212,15 @@ def _scaled(value: Floats) -> Floats:
     small = small - np.sort(small)[small.size // 2]
     largest = np.abs(small).max()
     return np.asarray(small / largest if largest > 0 else small)
+
+
+def _distinct(tied: Floats) -> Integers:
+    """How many distinct differences have weight, but 3 (as many as labels) if they are more, shape (resamples,)."""
+    found = np.count_nonzero(tied[:_FEW_LEVELS], axis=0)
+    # The first of them mostly settle it: three have weight in every resample.
+    if tied.shape[0] > _FEW_LEVELS and found.min() < _LABELS:
+        found = np.count_nonzero(tied, axis=0)
+    return np.asarray(np.minimum(found, _LABELS), dtype=np.int64)
 
 
 def _running(weight: Floats) -> Floats:

@@ -10,9 +10,12 @@ from calf.analysis.bootstrap import MOST_UNDEFINED, percentile_interval
 if TYPE_CHECKING:
     from calf.analysis.observations import Floats
 
-__all__ = ["ONE_GROUP", "Row", "Share", "Value"]
+__all__ = ["FEW_GROUPS", "ONE_GROUP", "Row", "Share", "Value"]
 
 Value = float | int | str | bool | None
+
+FEW_GROUPS = 50
+"""Below so many groups a percentile interval is too short."""
 
 ONE_GROUP = "fewer than 2 groups"
 _RARE = f"undefined in more than {MOST_UNDEFINED:.0%} of the resamples".replace("%", " %")
@@ -56,6 +59,12 @@ class Row:
             self._reasons.setdefault(ONE_GROUP if resampled is None else _RARE, []).append(f"interval of {name}")
         self.values[name] = value
         self.values[f"{name}_low"], self.values[f"{name}_high"] = interval or (None, None)
+
+    def take(self, other: Row) -> None:
+        """All that another row holds."""
+        self.values.update(other.values)
+        for reason, names in other._reasons.items():
+            self._reasons.setdefault(reason, []).extend(names)
 
     def reasons(self) -> str:
         """ "name, name: reason; ..." for all that is undefined."""

@@ -65,6 +65,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="For everything that is drawn.")] = 0,
     runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Judge everything again.")] = False,
+    rule: Annotated[
+        Literal["agree-or-same", "mean-probabilities", "first-order"] | None,
+        typer.Option(help="With --order both: how two verdicts become one.  [default: agree-or-same]"),
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="A further column to slice by; repeatable.")] = None,
+    alt_epsilon: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the alternative annotator test, where there are annotators.")
+    ] = 0.2,
     format: Annotated[  # noqa: A002  # the option's name
         Literal["table", "json", "csv"], typer.Option(help="How to print the result.")
     ] = "table",
@@ -88,6 +96,9 @@ def evaluate(
         seed=seed,
         runs=runs,
         fresh=fresh,
+        rule=rule,
+        by=by or [],
+        alt_epsilon=alt_epsilon,
     )
     raise typer.Exit(code)
 

@@ -37,8 +37,8 @@ def joined_rows(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
     rows = [row for run in runs for row in run.rows]
     done = {(run.manifest["dataset"], run.manifest["metric"]) for run in runs if run.is_floor}
     for run in runs:
-        rows += [row for row in run.floors if (row["dataset"], row["metric"]) not in done]
-        done |= {(row["dataset"], row["metric"]) for row in run.floors}
+        rows += [row for row in run.beside if (row["dataset"], row["metric"]) not in done]
+        done |= {(row["dataset"], row["metric"]) for row in run.beside}
     return rows
 
 

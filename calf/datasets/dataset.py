@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,7 +73,9 @@ class Dataset:
         return to_hf(self)
 
     def replace(self, comparisons: Sequence[Comparison]) -> Dataset:
-        """The same dataset with other comparisons."""
+        """The same dataset with other comparisons; itself if they are the same."""
+        if len(comparisons) == len(self) and all(map(operator.is_, comparisons, self.comparisons)):
+            return self
         return dataclasses.replace(self, comparisons=tuple(comparisons))
 
     def select(

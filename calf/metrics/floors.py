@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from calf.hashing import uniform
-from calf.metrics.tokenize import characters, lacks_spaces
+from calf.metrics.tokenize import length_of
 from calf.types import LABELS, Failure
 
 if TYPE_CHECKING:
@@ -109,11 +109,7 @@ class Length:
 
     def score(self, items: Sequence[Response]) -> list[float]:
         """One length per response."""
-        return [float(self.sign * _length(item.response, item.language)) for item in items]
-
-
-def _length(text: str, language: str) -> int:
-    return len(characters(text) if lacks_spaces(language) else text.split())
+        return [float(self.sign * length_of(item.response, item.language)) for item in items]
 
 
 def _model_side(item: Pair) -> Verdict | Failure:

@@ -28,6 +28,7 @@ __all__ = [
     "find_tokenizer",
     "is_blank",
     "lacks_spaces",
+    "length_of",
     "porter_stem",
     "stem",
 ]
@@ -62,6 +63,11 @@ def is_blank(text: str) -> bool:
 def lacks_spaces(language: str) -> bool:
     """Whether the language is written without spaces between words, so that its length is counted in characters."""
     return language in _UNSPACED
+
+
+def length_of(text: str, language: str) -> int:
+    """In words divided by white space; where words are not divided so (Chinese, Japanese, Thai, ...), in characters."""
+    return len(characters(text) if lacks_spaces(language) else text.split())
 
 
 def characters(text: str) -> str:

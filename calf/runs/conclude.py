@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calf.runs.rows import floor_rows, rows_of
+from calf.runs.rows import View, floor_rows, people_rows, rows_of
 from calf.runs.run import FLOORS_FOLDER, Run
 from calf.runs.store import RunFolder
 
@@ -24,6 +24,7 @@ def conclude(
     judgments: Sequence[Judgment],
     asked: Dataset,
     repeat: int,
+    view: View,
 ) -> Run:
     """Writes `scores.csv` and `result.json` for all that the run covers, and returns the run for what was asked.
 
@@ -37,16 +38,17 @@ def conclude(
         judgments: of all covered comparisons, in the dataset's order.
         asked: the selection that the caller wants to see; a part of `covered`.
         repeat: how many repeats the caller wants to see.
+        view: how the caller wants to look at them; what is written is the usual view.
     """
     manifest = folder.read("manifest") or {}
     seed = manifest["seed"]
     part = whole.replace([c for c in whole if c.id in covered])
     complete = len(part) == len(whole)
-    rows = _rows(manifest, part, judgments)
-    floors = floor_rows(part, whole, seed)
+    rows = _rows(manifest, part, judgments, View())
+    beside = [*people_rows(part), *floor_rows(part, whole, seed)]
     if complete:
         RunFolder(folder.path.parent / FLOORS_FOLDER).write(
-            manifest["floors"], {"dataset": whole.name, "fingerprint": whole.fingerprint, "seed": seed, "rows": floors}
+            manifest["floors"], {"dataset": whole.name, "fingerprint": whole.fingerprint, "seed": seed, "rows": beside}
         )
     folder.write_scores(judgments)
     if complete or not (folder.read("result") or {"complete": False})["complete"]:
@@ -58,19 +60,27 @@ def conclude(
                 "repeats": max(covered.values(), default=0),
                 "failures": _failures(judgments),
                 "rows": rows,
-                "floors": None if complete else floors,
+                "beside": None if complete else beside,
             },
         )
     wanted = {c.id for c in asked}
     seen = [j for j in judgments if j.id in wanted and j.repeat < repeat]
-    if len(seen) != len(judgments):
-        rows = _rows(manifest, asked, seen)
-        floors = floors if len(asked) == len(part) else floor_rows(asked, whole, seed)
-    return Run(folder.path, manifest, rows, floors, _failures(seen), folder.read("timing") or {}, tuple(seen))
+    if len(seen) != len(judgments) or view != View():
+        same = [c.id for c in asked] == [c.id for c in part]
+        asked = part if same else asked  # what is known of these comparisons is known already
+        rows = _rows(manifest, asked, seen, view)
+        if not same or view != View(rule=view.rule):
+            beside = [*people_rows(asked, view), *floor_rows(asked, whole, seed, view)]
+    return Run(folder.path, manifest, rows, beside, _failures(seen), folder.read("timing") or {}, tuple(seen))
 
 
-def _rows(manifest: Mapping[str, Any], dataset: Dataset, judgments: Sequence[Judgment]) -> list[dict[str, Any]]:
-    return rows_of(manifest["metric"], dataset, judgments, order=manifest["order"], scales=manifest["scales"])
+def _rows(
+    manifest: Mapping[str, Any], dataset: Dataset, judgments: Sequence[Judgment], view: View
+) -> list[dict[str, Any]]:
+    return rows_of(
+        manifest["metric"], dataset, judgments,
+        order=manifest["order"], kind=manifest["kind"], view=view, scales=manifest["scales"],
+    )  # fmt: skip
 
 
 def _failures(judgments: Sequence[Judgment]) -> dict[str, int]:

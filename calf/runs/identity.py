@@ -76,6 +76,7 @@ def _about(dataset: Dataset, order: OrderChoice, seed: int) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
         "dataset_source": _public(dataset.source or dataset.name),
+        "dataset_mapping": dict(sorted(dataset.mapping.items())),
         "dataset_fingerprint": dataset.fingerprint,
         "dataset_comparisons": len(dataset),
         "dataset_groups": len({c.group for c in dataset}),

@@ -14,6 +14,7 @@ from calf.errors import DataError, UserError
 from calf.runs.conclude import conclude
 from calf.runs.identity import imported_manifest, run_id
 from calf.runs.plan import LARGEST
+from calf.runs.rows import View
 from calf.runs.store import RunFolder, write_atomically
 from calf.types import LABELS, ORDERS
 
@@ -71,7 +72,7 @@ def import_run(file: Path, metric_name: str, dataset: Dataset, runs: Path) -> Ru
         folder.write("manifest", imported_manifest(metric_name, signature, dataset, order, file.name))
         lines = [json.dumps(_line(judgment), ensure_ascii=False) + "\n" for judgment in found.values()]
         write_atomically(folder.journal, "".join(lines))
-        return conclude(folder, dataset, dict.fromkeys((c.id for c in dataset), 1), judgments, dataset, 1)
+        return conclude(folder, dataset, dict.fromkeys((c.id for c in dataset), 1), judgments, dataset, 1, View())
 
 
 def _complete(dataset: Dataset, found: Mapping[tuple[str, Order], Judgment]) -> tuple[OrderChoice, list[Judgment]]:

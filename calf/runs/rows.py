@@ -1,44 +1,59 @@
-"""The rows of every table: one per metric and slice, from decisions and the dataset, and the floors beside them."""
+"""The rows of every table: one per metric and slice, from decisions and the dataset; people and floors beside them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calf.analysis import Observations, measure
+from calf.analysis.across import gaps, macro_average
+from calf.analysis.annotators import leave_one_out
+from calf.analysis.measures import EPSILON, blank
 from calf.decide import RULES, decide
 from calf.hashing import digest
 from calf.metrics.base import Preparation
 from calf.metrics.registry import load_floor
 from calf.runs.execute import execute, prepare
+from calf.runs.facts import facts_of, slices_of
 from calf.runs.plan import assemble, plan
-from calf.types import LABELS, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
+    from numpy.typing import NDArray
 
+    from calf.analysis.annotators import Annotations
     from calf.datasets.dataset import Dataset
-    from calf.decide import Judgment, OrderChoice
+    from calf.decide import Judgment, OrderChoice, Rule
 
-__all__ = ["FLOORS", "floor_rows", "rows_of", "slices_of"]
+__all__ = ["FLOORS", "PEOPLE", "View", "floor_rows", "people_rows", "rows_of"]
 
 FLOORS = ("always-a", "always-b", "random", "longer", "shorter", "always-model")
 """The metrics that stand in every table, judged in the order given."""
 
+PEOPLE = "human"
+"""The metric of the rows that say how well people agree with each other."""
+
 Row = dict[str, Any]
 
+_NOT_ACROSS = "not taken across slices"
 
-def slices_of(dataset: Dataset) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """The slices of a dataset: a name such as "setting=human_vs_model", and which comparisons are in it, bool (n,)."""
-    yield "overall", np.ones(len(dataset), dtype=np.bool_)
-    for column, order in (("setting", SETTINGS), ("language", ()), ("subject", ())):
-        values = [getattr(comparison, column) for comparison in dataset]
-        known = sorted({value for value in values if value is not None})
-        for value in sorted(known, key=lambda v: (order.index(v) if v in order else 0, v)):
-            yield f"{column}={value}", np.array([v == value for v in values], dtype=np.bool_)
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How judgments are looked at. Nothing of it changes what was judged.
+
+    Attributes:
+        rule: how both orders are reconciled (`calf.decide.RULES`); None is the order's default.
+        by: further columns to slice by.
+        epsilon: of the alternative annotator test.
+    """
+
+    rule: Rule | None = None
+    by: tuple[str, ...] = ()
+    epsilon: float = EPSILON
 
 
 def rows_of(
@@ -47,62 +62,129 @@ def rows_of(
     judgments: Sequence[Judgment],
     *,
     order: OrderChoice = "given",
+    kind: str = "comparison",
+    view: View | None = None,
     scales: Mapping[str, str] | None = None,
     floor: bool = False,
 ) -> list[Row]:
-    """One flat row per slice.
+    """One flat row per slice, then the macro-averages and gaps over slices.
 
     Args:
         metric: its name in tables.
         dataset: the comparisons that the rows are about.
         judgments: of all of them (others are ignored).
-        order: the orders that were judged; decides the rule.
-        scales: the score scale by language; correlations are not pooled over several.
+        order: the orders that were judged.
+        kind: response, comparison or imported: what the scores are.
+        view: how the judgments are looked at.
+        scales: the score scale by language; what needs one scale is not pooled over several.
         floor: whether the metric is one of `FLOORS`.
+
+    Raises:
+        UserError: the rule does not fit the order, or a column cannot be sliced by.
     """
-    decisions = decide([c.id for c in dataset], judgments, order)
+    view = view or View()
+    facts = facts_of(dataset)
+    decisions = decide([c.id for c in dataset], judgments, order, view.rule, kind)
     where = decisions.comparison
-    labels = np.array([LABELS.index(c.label) for c in dataset], dtype=np.int8)
-    codes = np.unique(np.array([c.group for c in dataset], dtype=object), return_inverse=True)[1].astype(np.int64)
     kinds: dict[str, int] = {}
     scale = np.array(
         [kinds.setdefault((scales or {}).get(c.language, ""), len(kinds)) for c in dataset], dtype=np.int64
     )
     seen = Observations(
-        labels[where], decisions.verdict, decisions.difference, codes[where], decisions.weight, scale[where]
-    )
-    rows = []
-    done: dict[bytes, dict[str, Any]] = {}
-    for name, mask in slices_of(dataset):
-        measured = done.get(mask.tobytes())
-        if measured is None:
-            measured = done[mask.tobytes()] = measure(seen.select(mask[where]))
-        head = {"metric": metric, "floor": floor, "dataset": dataset.name, "slice": name}
-        rows.append({**head, "order": order, "rule": RULES[order], **measured})
-    return rows
+        facts.label[where], decisions.verdict, decisions.difference, facts.group[where],
+        weight=decisions.weight, scale=scale[where], comparison=where,
+        given=decisions.given, swapped=decisions.swapped, fold=facts.fold[where],
+        length_a=facts.length_a[where], length_b=facts.length_b[where],
+        human=facts.human[where], overlap=facts.overlap[where],
+    )  # fmt: skip
+    head = {"metric": metric, "floor": floor, "dataset": dataset.name}
+    about = {"order": order, "rule": view.rule or RULES[order][0]}
+    return list(_rows(head, about, dataset, seen, where, view))
 
 
-def floor_rows(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
+def people_rows(dataset: Dataset, view: View | None = None) -> list[Row]:
+    """The rows of people: each annotator against the majority of the others; [] if no comparison has two annotators."""
+    facts = facts_of(dataset)
+    if facts.annotations is None or not (facts.annotated > 1).any():
+        return []
+    others = leave_one_out(facts.annotations)
+    where = facts.annotations.comparison[others.row]
+    verdict = facts.annotations.label[others.row]
+    seen = Observations.of(
+        others.target, verdict, np.array([1.0, -1.0, 0.0])[verdict], facts.group[where],
+        weight=others.weight, fold=facts.fold[where],
+        length_a=facts.length_a[where], length_b=facts.length_b[where], human=facts.human[where],
+    )  # fmt: skip
+    head = {"metric": PEOPLE, "floor": False, "dataset": dataset.name}
+    about = {"order": "given", "rule": "leave-one-out"}
+    return [row for row in _rows(head, about, dataset, seen, where, view or View(), people=True) if row["n"]]
+
+
+def _rows(
+    head: Row,
+    about: Row,
+    dataset: Dataset,
+    seen: Observations,
+    where: NDArray[np.int64],
+    view: View,
+    people: bool = False,
+) -> Iterator[Row]:
+    """The rows of all slices; `where` is the comparison of each observation."""
+    facts = facts_of(dataset)
+    split = (facts.annotated > 1) & ~facts.majority
+    done: dict[bytes, Row] = {}
+    slices = dict(slices_of(dataset, view.by))
+    for name, mask in slices.items():
+        found = done.get(mask.tobytes())
+        if found is None:
+            part = _part(facts.annotations, mask)
+            measured = measure(seen.select(mask[where]), annotations=part, people=people, epsilon=view.epsilon)
+            found = done[mask.tobytes()] = {"no_majority": int((split & mask).sum()), **measured}
+        yield {**head, "slice": name, **about, **found}
+    for column in ("setting", "language"):
+        parts = {name: mask[where] for name, mask in slices.items() if name.startswith(f"{column}=")}
+        parts = {name: mask for name, mask in parts.items() if mask.any()}
+        if len(parts) < 2:
+            continue
+        both = int((split & np.logical_or.reduce([slices[name] for name in parts])).sum())
+        row, n, groups = macro_average(seen, parts)
+        rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon)}
+        yield {**head, "slice": f"macro:{column}", **rest}
+        if column == "setting":
+            for first, second, row, n, groups in gaps(seen, parts):
+                name = f"gap:{first.partition('=')[2]}-{second.partition('=')[2]}"
+                both = int((split & (slices[first] | slices[second])).sum())
+                rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon)}
+                yield {**head, "slice": name, **rest}
+
+
+def _part(annotations: Annotations | None, mask: NDArray[np.bool_]) -> Annotations | None:
+    return None if annotations is None else annotations.select(mask[annotations.comparison])
+
+
+def floor_rows(dataset: Dataset, whole: Dataset, seed: int, view: View | None = None) -> list[Row]:
     """The rows of all floors, judged here and now; not to be changed, since the next call may get the same.
 
     Args:
         dataset: the selection that the rows are about.
         whole: all of the dataset, which the random floor takes its prior from.
         seed: the run's.
+        view: how the judgments are looked at; floors are judged in one order, which no rule reconciles.
     """
-    key = (whole.name, whole.fingerprint, digest([c.id for c in dataset]), seed)
+    view = replace(view or View(), rule=None)
+    key = (whole.name, whole.fingerprint, digest([c.id for c in dataset]), seed, view)
     if key not in _floors:
         if len(_floors) >= _MOST_FLOORS:
             _floors.pop(next(iter(_floors)))
-        _floors[key] = _judge_floors(dataset, whole, seed)
+        _floors[key] = _judge_floors(dataset, whole, seed, view)
     return _floors[key]
 
 
 _MOST_FLOORS = 8
-_floors: dict[tuple[str, str, str, int], list[Row]] = {}  # the metrics of one command share their floors
+_floors: dict[tuple[str, str, str, int, View], list[Row]] = {}  # the metrics of one command share their floors
 
 
-def _judge_floors(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
+def _judge_floors(dataset: Dataset, whole: Dataset, seed: int, view: View) -> list[Row]:
     preparation = Preparation(whole.comparisons, seed)
     rows = []
     for name in FLOORS:
@@ -113,5 +195,5 @@ def _judge_floors(dataset: Dataset, whole: Dataset, seed: int) -> list[Row]:
             outcomes.update(part)
         once = dict.fromkeys((c.id for c in dataset), 1)
         judgments = assemble(metric, dataset.comparisons, "given", once, outcomes)
-        rows += rows_of(name, dataset, judgments, floor=True)
+        rows += rows_of(name, dataset, judgments, kind=metric.kind, view=view, floor=True)
     return rows

@@ -30,7 +30,7 @@ class Run:
         path: its folder.
         manifest: what was run (see `calf.runs.identity.manifest_of`).
         rows: one flat row per slice of what was asked for.
-        floors: the same of the floors.
+        beside: the same of people, where there are annotations, and of the floors.
         failures: how many judgments failed, by kind.
         timing: seconds and sessions.
         judgments: what the metric said; () for a run read from disk.
@@ -40,7 +40,7 @@ class Run:
     path: Path
     manifest: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
-    floors: Sequence[Mapping[str, Any]]
+    beside: Sequence[Mapping[str, Any]]
     failures: Mapping[str, int]
     timing: Mapping[str, Any]
     judgments: Sequence[Judgment] = ()
@@ -65,20 +65,20 @@ class Run:
         return bool(self.manifest["family"] == "floor" and self.manifest["order"] == "given")
 
     @property
-    def other_floors(self) -> list[Mapping[str, Any]]:
-        """The floors' rows without those of this very run, if it is a floor."""
+    def others(self) -> list[Mapping[str, Any]]:
+        """The rows of people and floors, without those of this very run, if it is a floor."""
         own = self.manifest["metric"] if self.is_floor else None
-        return [row for row in self.floors if row["metric"] != own]
+        return [row for row in self.beside if row["metric"] != own]
 
     def table(self, floors: bool = True) -> pd.DataFrame:
         """The rows as a frame, one per metric and slice, unrounded; undefined values are missing.
 
         Args:
-            floors: with the floors' rows behind the metric's own (which a floor's run has once).
+            floors: with the rows of people and of the floors behind the metric's own (which a floor's run has once).
         """
         import pandas as pd
 
-        return pd.DataFrame([*self.rows, *(self.other_floors if floors else ())])
+        return pd.DataFrame([*self.rows, *(self.others if floors else ())])
 
 
 def list_runs(runs: Path) -> list[Path]:
@@ -115,11 +115,11 @@ def open_run(path: Path) -> Run:
     manifest, result = folder.read("manifest"), folder.read("result")
     if manifest is None or result is None:
         raise UserError(f"run {path.name} has no result yet; continue it with: {(manifest or {}).get('command', '?')}")
-    floors = result["floors"]
-    if floors is None:
+    beside = result["beside"]
+    if beside is None:
         stored = RunFolder(path.parent / FLOORS_FOLDER).read(manifest["floors"])
-        floors = [] if stored is None else stored["rows"]
-    return Run(path, manifest, result["rows"], floors, result["failures"], folder.read("timing") or {})
+        beside = [] if stored is None else stored["rows"]
+    return Run(path, manifest, result["rows"], beside, result["failures"], folder.read("timing") or {})
 
 
 def describe_runs(runs: Path) -> list[dict[str, Any]]:

@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Journal", "RunFolder", "read_scores", "write_atomically"]
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of the JSON files. 1 had fewer statistics: its results are made again from the judgments, the rest is as it was."""
+
 _SCORES = ("id", "order", "score_a", "score_b", "verdict", "failure")
 _SYNC_SECONDS = 5.0
 _KEYS = {
     "manifest": (
-        "metric", "family", "signature", "scales", "dataset", "dataset_source", "dataset_fingerprint",
+        "metric", "kind", "family", "signature", "scales", "dataset", "dataset_source", "dataset_fingerprint",
         "dataset_comparisons", "dataset_groups", "dataset_notes", "order", "seed", "floors", "command",
     ),
-    "result": ("comparisons", "complete", "repeats", "failures", "rows", "floors"),
+    "result": ("comparisons", "complete", "repeats", "failures", "rows", "beside"),
     "timing": ("seconds", "sessions"),
 }  # fmt: skip
 
@@ -93,7 +95,7 @@ class RunFolder:
             lock.release()
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """One of the folder's JSON files; None if it is not there.
+        """One of the folder's JSON files; None if it is not there, or a result of an older CALF, to be made again.
 
         Raises:
             DataError: it is not a JSON object, or of a newer schema.
@@ -107,7 +109,10 @@ class RunFolder:
             raise DataError(f"cannot be read: {error.strerror}", path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(f"not JSON ({error}); delete the file and run again", path) from None
-        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+        schema = table.get("schema") if isinstance(table, dict) else None
+        if schema == 1 and name not in ("manifest", "timing"):
+            return None
+        if not isinstance(table, dict) or schema not in (1, SCHEMA):
             raise DataError(f"not of schema {SCHEMA}: written by another version of CALF", path)
         absent = [key for key in _KEYS.get(name, ()) if key not in table]
         if absent:
@@ -116,8 +121,8 @@ class RunFolder:
 
     def write(self, name: str, table: Mapping[str, Any]) -> None:
         """Writes one of the folder's JSON files, whole or not at all."""
-        text = json.dumps({"schema": SCHEMA, **table}, ensure_ascii=False, indent=1, allow_nan=False)
-        write_atomically(self.path / f"{name}.json", text + "\n")
+        items = [f" {json.dumps(key)}: {_lines(value)}" for key, value in {"schema": SCHEMA, **table}.items()]
+        write_atomically(self.path / f"{name}.json", "{\n" + ",\n".join(items) + "\n}\n")
 
     @property
     def journal(self) -> Path:
@@ -154,6 +159,19 @@ class RunFolder:
             place = (judgment.id, judgment.order)
             counts[place] = counts.get(place, 0) + 1
         return {name: count for (name, _), count in counts.items()}
+
+
+def _lines(value: Any) -> str:
+    """A value as JSON; of a list or an object every item on a line of its own."""
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"  {_json(item)}" for item in value) + "\n ]"
+    if isinstance(value, dict) and value:
+        return "{\n" + ",\n".join(f"  {json.dumps(key)}: {_json(item)}" for key, item in value.items()) + "\n }"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def read_scores(path: Path) -> list[Judgment]:

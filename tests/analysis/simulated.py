@@ -14,17 +14,19 @@ def examples(number: int) -> settings:
     return settings(deadline=None, derandomize=True, max_examples=number)
 
 
-def make(label, verdict, difference=None, group=None, weight=None, scale=None) -> Observations:
+def make(label, verdict, difference=None, group=None, weight=None, scale=None, **more) -> Observations:
     n = len(label)
     if difference is None:
         difference = [{0: 1.0, 1: -1.0}.get(v, 0.0) for v in verdict]
-    return Observations(
-        label=np.asarray(label, dtype=np.int8),
-        verdict=np.asarray(verdict, dtype=np.int8),
-        difference=np.asarray(difference, dtype=np.float64),
-        group=np.asarray(np.arange(n) if group is None else group, dtype=np.int64),
+    kinds = {"given": np.int8, "swapped": np.int8, "human": np.int8, "overlap": np.float64}
+    return Observations.of(
+        np.asarray(label, dtype=np.int8),
+        np.asarray(verdict, dtype=np.int8),
+        np.asarray(difference, dtype=np.float64),
+        np.asarray(np.arange(n) if group is None else group, dtype=np.int64),
         weight=np.asarray(np.ones(n) if weight is None else weight, dtype=np.float64),
         scale=np.asarray(np.zeros(n) if scale is None else scale, dtype=np.int64),
+        **{name: np.asarray(values, dtype=kinds.get(name, np.int64)) for name, values in more.items()},
     )
 
 

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from simulated import examples, make, observations
-from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precision_recall_fscore_support
 
 from calf.analysis.counts import COUNT_STATISTICS, confusion, symmetric
+from calf.types import LABELS
 
 SWAPPED = np.array([1, 0, 2, 3])
+DEPENDS_ON_SIDES = {
+    *("macro_f1", "kappa"),
+    *(f"{name}_{label}" for name in ("precision", "recall", "f1") for label in ("response_a", "response_b")),
+}
 
 
 def counts_of(seen):
@@ -27,6 +32,9 @@ def oracle(label, verdict, weight) -> dict[str, float]:
         warnings.simplefilter("ignore")  # scikit-learn warns of what is undefined
         kappa = cohen_kappa_score(label, verdict, labels=[0, 1, 2, 3], sample_weight=weight)
         kappa = np.nan if {*label} == {*verdict} and len({*label}) == 1 else kappa
+        classes = precision_recall_fscore_support(
+            label, verdict, labels=[0, 1, 2], sample_weight=weight, zero_division=np.nan
+        )
     return {
         "coverage": np.average(judged, weights=weight),
         "accuracy": accuracy_score(label, verdict, sample_weight=weight),
@@ -35,6 +43,11 @@ def oracle(label, verdict, weight) -> dict[str, float]:
         "macro_f1": f1_score(label, verdict, labels=present, average="macro", sample_weight=weight, zero_division=0),
         "kappa": kappa,
         "tie_rate": np.average(verdict[judged] == 2, weights=weight[judged]) if judged.any() else np.nan,
+        **{
+            f"{name}_{LABELS[code]}": values[code]
+            for name, values in zip(("precision", "recall", "f1"), classes[:3], strict=True)
+            for code in range(3)
+        },
     }
 
 
@@ -53,7 +66,7 @@ def test_statistics_equal_scikit_learn(seen):
     for name, value in expected.items():
         np.testing.assert_allclose(COUNT_STATISTICS[name](total), value, rtol=0, atol=1e-9, err_msg=name)
     # The others do not depend on which response stands first.
-    for name in expected.keys() - {"macro_f1", "kappa"}:
+    for name in expected.keys() - DEPENDS_ON_SIDES:
         np.testing.assert_allclose(COUNT_STATISTICS[name](symmetric(total)), expected[name], rtol=0, atol=1e-9)
 
 
@@ -95,6 +108,17 @@ def test_a_failed_judgment_is_wrong_and_never_a_tie():
     assert values["tie_rate"] == 0.0
     assert values["macro_f1"] == pytest.approx(2 / 3)
     assert values["decided_accuracy"] == 1.0
+
+
+def test_a_class_without_labels_or_verdicts():
+    # Two verdicts are response_a, of which one is right; nobody and nothing says same.
+    total = counts_of(make([0, 1, 1], [0, 0, 3])).sum(axis=0)
+    values = {name: float(statistic(total)) for name, statistic in COUNT_STATISTICS.items()}
+    assert (values["precision_response_a"], values["recall_response_a"]) == (0.5, 1.0)
+    assert values["f1_response_a"] == pytest.approx(2 / 3)
+    assert np.isnan(values["precision_response_b"])
+    assert (values["recall_response_b"], values["f1_response_b"]) == (0.0, 0.0)
+    assert all(np.isnan(values[f"{name}_same"]) for name in ("precision", "recall", "f1"))
 
 
 def test_always_a_has_symmetric_kappa_zero():

@@ -41,7 +41,7 @@ def test_a_failed_row_may_have_any_difference():
 def test_arrays_need_one_axis():
     square = np.zeros((2, 2))
     with pytest.raises(ValueError, match="shape"):
-        Observations(square.astype(np.int8), *(np.zeros(2, dtype=t) for t in ("i1", "f8", "i8", "f8", "i8")))
+        Observations.of(square.astype(np.int8), *(np.zeros(2, dtype=t) for t in ("i1", "f8", "i8")))
 
 
 def test_weights_become_whole_numbers_of_one_unit():

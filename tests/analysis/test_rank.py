@@ -14,6 +14,7 @@ from calf.analysis.observations import integer_weights
 from calf.analysis.rank import Cells, both_orders, correlations
 
 CODE = np.array([1.0, -1.0, 0.0])
+NAMES = ("kendall_tau", "tau_c", "spearman", "pearson")
 
 
 def ours(difference, label, weight) -> dict[str, float]:
@@ -25,9 +26,10 @@ def ours(difference, label, weight) -> dict[str, float]:
 def oracle(x, y) -> dict[str, float]:
     """From scipy; a correlation with a constant is undefined."""
     if len({*x}) < 2 or len({*y}) < 2:
-        return dict.fromkeys(("kendall_tau", "spearman", "pearson"), math.nan)
+        return dict.fromkeys(NAMES, math.nan)
     return {
         "kendall_tau": stats.kendalltau(x, y).statistic,
+        "tau_c": stats.kendalltau(x, y, variant="c").statistic,
         "spearman": stats.spearmanr(x, y).statistic,
         "pearson": stats.pearsonr(x, y).statistic,
     }
@@ -87,6 +89,7 @@ def test_any_finite_differences(rows):
         return
     assert found["pearson"] == pytest.approx(exact_pearson(x, y), abs=1e-9)
     assert found["kendall_tau"] == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-9)
+    assert found["tau_c"] == pytest.approx(stats.kendalltau(x, y, variant="c").statistic, abs=1e-9)
 
 
 def test_many_weightings_are_those_one_by_one():
@@ -103,6 +106,35 @@ def test_many_weightings_are_those_one_by_one():
         for name in together._fields:
             np.testing.assert_allclose(getattr(together, name)[column], getattr(alone, name)[0], atol=1e-12)
     assert all(np.isnan(values[:2]).all() for values in together)
+
+
+def test_tau_c_counts_what_is_in_the_resample():
+    """Many differences, of which the resamples hold only some, the lowest or the highest among them."""
+    chance = np.random.default_rng(6)
+    x, label = np.arange(100.0).repeat(3), np.tile([0, 1, 2], 100).astype(np.int8)
+    cells = Cells.of(x, label, np.ones(300), np.zeros(300, dtype=np.int64), 1)
+    difference = np.concatenate([np.sort(x[label == code]) for code in range(3)])
+    side = np.repeat([0, 1, 2], 100)
+    columns = []
+    for levels in ([99], [0, 99], [3, 70, 71], [97, 98, 99], [0, 1, 2], range(50), range(100)):
+        for sides in ([0], [0, 1], [0, 1, 2]):
+            here = np.isin(difference, [*levels]) & np.isin(side, sides)
+            columns.append(np.where(here, chance.integers(1, 3, 300), 0))
+    weight = np.stack(columns, axis=1).astype(float)
+    found = correlations(cells, weight)
+    for column, times in enumerate(columns):
+        expected = oracle(np.repeat(difference, times), CODE[np.repeat(side, times)])
+        for name in NAMES:
+            assert getattr(found, name)[column] == pytest.approx(expected[name], abs=1e-9, nan_ok=True)
+    # Without those of three levels and more, every column is settled by all the levels.
+    few = correlations(cells, weight[:, :6])
+    np.testing.assert_array_equal(few.tau_c, found.tau_c[:6])
+
+
+def test_tau_c_reaches_one_where_differences_tie_less_than_labels():
+    found = ours([5.0, 4.0, 3.0, -3.0, -4.0, -5.0], [0, 0, 0, 1, 1, 1], [1] * 6)
+    assert found["tau_c"] == 1.0
+    assert found["kendall_tau"] < 0.8
 
 
 def test_a_resample_of_equal_differences_is_undefined_whatever_rounding_leaves():
@@ -144,4 +176,4 @@ def test_where_the_first_is_longer_and_better_the_stored_order_misleads():
     seen = make([0, 0, 0, 1], [0, 0, 0, 0], [2.0, 2.0, 2.0, 2.0])
     assert math.isnan(ours(seen.difference, seen.label, seen.weight)["kendall_tau"])
     both = both_orders(seen.difference, seen.label, seen.weight, seen.group)
-    assert ours(*both[:3]) == pytest.approx(dict.fromkeys(("kendall_tau", "spearman", "pearson"), 0.5))
+    assert ours(*both[:3]) == pytest.approx({"kendall_tau": 0.5, "tau_c": 0.5, "spearman": 0.5, "pearson": 0.5})

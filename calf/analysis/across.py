@@ -1,0 +1,90 @@
+"""Figures over several slices at once: macro-averages, and gaps between slices.
+
+The slices share groups (a question may stand in two settings), so each resample of the groups gives all of them
+together, and the interval of a gap is that of a paired difference.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calf.analysis.bootstrap import COUNT_RESAMPLES, resample_sums
+from calf.analysis.counts import COUNT_STATISTICS, confusion
+from calf.analysis.observations import integer_weights
+from calf.analysis.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from calf.analysis.observations import Floats, Observations
+
+__all__ = ["gaps", "macro_average"]
+
+_UNDEFINED = "undefined in one of the slices"
+
+
+def macro_average(
+    observations: Observations, parts: Mapping[str, NDArray[np.bool_]], seed: int = 0
+) -> tuple[Row, int, int]:
+    """The mean of each count statistic over the slices, each slice with the same weight.
+
+    Args:
+        observations: all rows.
+        parts: the slices by name, bool (n,).
+        seed: of the resamples of the groups of all slices together.
+
+    Returns:
+        The row, and how many comparisons and groups the slices have together.
+    """
+    return next(_combined(observations, list(parts.values()), [lambda values: values.mean(axis=-1)], seed))
+
+
+def gaps(
+    observations: Observations, parts: Mapping[str, NDArray[np.bool_]], seed: int = 0
+) -> Iterator[tuple[str, str, Row, int, int]]:
+    """For every two slices their names and each count statistic's difference, first minus second; then as above."""
+    pairs = list(combinations(range(len(parts)), 2))
+    names = list(parts)
+    for (first, second), found in zip(
+        pairs, _combined(observations, list(parts.values()), [_difference(*pair) for pair in pairs], seed), strict=True
+    ):
+        yield names[first], names[second], *found
+
+
+def _difference(first: int, second: int) -> Callable[[Floats], Floats]:
+    return lambda values: values[..., first] - values[..., second]
+
+
+def _combined(
+    observations: Observations,
+    masks: list[NDArray[np.bool_]],
+    functions: list[Callable[[Floats], Floats]],
+    seed: int,
+) -> Iterator[tuple[Row, int, int]]:
+    union = np.logical_or.reduce(masks)
+    seen = observations.select(union)
+    masks = [mask[union] for mask in masks]
+    weight, unit = integer_weights(seen.weight)
+    codes, group = np.unique(seen.group, return_inverse=True)
+    counts = np.stack(
+        [confusion(seen.label[m], seen.verdict[m], weight[m], group[m], codes.size) for m in masks], axis=1
+    )
+    resampled = resample_sums(counts, COUNT_RESAMPLES, seed) if codes.size > 1 else None
+    size = round(weight.sum() / unit)
+    rows = [Row() for _ in functions]
+    for name, statistic in COUNT_STATISTICS.items():
+        values = statistic(counts.sum(axis=0))
+        drawn = None if resampled is None else statistic(resampled)
+        for row, function in zip(rows, functions, strict=True):
+            value = float(function(values))
+            if np.isnan(value):
+                row.undefined(name, _UNDEFINED)
+            else:
+                row.put(name, value, None if drawn is None else function(drawn))
+    for row in rows:
+        yield row, size, codes.size
