@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["interval", "number", "write_csv"]
+__all__ = ["interval", "number", "reasons", "write_csv"]
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
@@ -32,3 +32,9 @@ def interval(row: Mapping[str, Any], name: str) -> str:
     if row[name] is None:
         return "-"
     return number(row[name]) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
+
+
+def reasons(row: Mapping[str, Any]) -> list[tuple[list[str], str]]:
+    """What is undefined in a row: names, and why."""
+    parts = (part.partition(": ") for part in str(row["undefined"]).split("; ") if part)
+    return [(names.split(", "), reason) for names, _, reason in parts]

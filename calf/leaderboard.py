@@ -7,14 +7,17 @@ import io
 import json
 import shlex
 import sys
-from collections import Counter
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calf.comparing import titles_of
 from calf.datasets.definitions import definition_files, read_definition
 from calf.errors import UserError
 from calf.formatting import interval, number, write_csv
+from calf.ranking import ranking_of
+from calf.runs.rows import PEOPLE
 from calf.runs.run import describe_runs, open_run
 from calf.runs.store import write_atomically
 from calf.types import SETTINGS
@@ -35,9 +38,10 @@ class Entry:
     Attributes:
         metric: the name in tables, with the order where it is not "given".
         rows: the metric's rows by slice.
-        run: None for a floor, which is no run but judged beside every one.
+        run: None for people, and for a floor, which is no run but judged beside every one.
         command: what makes it again.
         signature: all that its values depend on.
+        rank: 1 + how many runs of the board are significantly better; None if it is no run, or could not be made.
     """
 
     metric: str
@@ -45,11 +49,17 @@ class Entry:
     run: Run | None
     command: str
     signature: str
+    rank: int | None = None
+
+    @property
+    def people(self) -> bool:
+        """Whether it is no metric, but how far people agree with each other."""
+        return self.run is None and self.metric == PEOPLE
 
     @property
     def floor(self) -> bool:
         """Whether it is a floor, be it a run of its own or one that stands in every table."""
-        return self.run is None or self.run.manifest["family"] == "floor"
+        return not self.people if self.run is None else self.run.manifest["family"] == "floor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Board:
 
     Attributes:
         partial: ids of runs that cover only a part of the dataset, which are left out.
+        unranked: why there are no ranks; "" if there are.
     """
 
     dataset: str
@@ -67,6 +78,7 @@ class Board:
     groups: int
     entries: Sequence[Entry]
     partial: Sequence[str]
+    unranked: str
 
 
 def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
@@ -136,11 +148,13 @@ def write_leaderboard(
 
 def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) -> Board:
     entries = []
-    titles = Counter(run.title for run in runs)
-    for run in runs:
-        title = run.title if titles[run.title] == 1 else f"{run.title} #{run.id[-6:]}"
+    ranking = ranking_of(runs)
+    for run, title in zip(runs, titles_of(runs), strict=True):
         rows = {row["slice"]: row for row in run.rows}
-        entries.append(Entry(title, rows, run, run.manifest["command"], run.manifest["signature"]))
+        manifest = run.manifest
+        order, rule = manifest["order"], rows["overall"]["rule"]
+        signature = manifest["signature"] + ("" if rule == "given" else f"|order:{order}|rule:{rule}")
+        entries.append(Entry(title, rows, run, manifest["command"], signature, ranking.ranks.get(run.id)))
     floors: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in runs[0].beside:
         floors.setdefault(row["metric"], {})[row["slice"]] = row
@@ -148,11 +162,13 @@ def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) ->
     manifest = runs[0].manifest
     for floor, rows in floors.items():
         if floor not in named:
-            command = shlex.join(["calf", "evaluate", "--metric", floor, "--dataset", manifest["dataset_source"]])
-            entries.append(Entry(floor, rows, None, command, f"{floor}|seed:{manifest['seed']}"))
+            words = ["calf", "evaluate", "--metric", runs[0].manifest["metric"] if floor == PEOPLE else floor]
+            command = shlex.join([*words, "--dataset", manifest["dataset_source"]])
+            signature = "leave-one-out" if floor == PEOPLE else f"{floor}|seed:{manifest['seed']}"
+            entries.append(Entry(floor, rows, None, command, signature))
     entries.sort(key=lambda entry: (-entry.rows["overall"]["accuracy"], entry.metric))
     size = (manifest["dataset_comparisons"], manifest["dataset_groups"])
-    return Board(name, mark, manifest["dataset_notes"], *size, entries, sorted(partial))
+    return Board(name, mark, manifest["dataset_notes"], *size, entries, sorted(partial), ranking.reason)
 
 
 def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
@@ -166,15 +182,45 @@ def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
 
     settings = [s for s in SETTINGS if any(f"setting={s}" in entry.rows for entry in board.entries)]
     return [
+        ("rank", lambda e: "-" if e.rank is None else str(e.rank)),
         ("accuracy", share("overall")),
         *((setting.replace("_", " "), share(f"setting={setting}")) for setting in settings),
         ("macro-F1", lambda e: interval(e.rows["overall"], "macro_f1_symmetric")),
         ("kappa", plain("kappa_symmetric")),
         ("tau-b", plain("kendall_tau_symmetric")),
-        ("ties", plain("tie_rate")),
         ("coverage", plain("coverage")),
         ("time", lambda e: _seconds(e.run)),
     ]
+
+
+def _behind(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
+    """The same of the table that says what stands behind the accuracy; columns that say nothing are left out."""
+
+    def share(name: str) -> Callable[[Entry], str]:
+        return lambda e: interval(e.rows["overall"], name)
+
+    def plain(name: str) -> Callable[[Entry], str]:
+        return lambda e: number(e.rows["overall"][name])
+
+    columns = [
+        ("acc_eq", "acc_eq_cv", share),
+        ("chance", "acc_eq_chance", plain),
+        ("ties", "tie_rate", plain),
+        ("F1 same", "f1_same", plain),
+        ("flips", "flip_rate", share),
+        ("first", "first_position_rate", share),
+        ("longer", "accuracy_longer_preferred", plain),
+        ("shorter", "accuracy_shorter_preferred", plain),
+        ("length-balanced", "accuracy_length_balanced", share),
+        ("beyond length", "length_log_loss_gain", share),
+        ("human", "human_preferred_rate", share),
+        ("overlap gap", "overlap_gap", share),
+        ("leave-one-out", "accuracy_leave_one_out", share),
+        ("winning", "alt_winning_rate", plain),
+        ("advantage", "alt_advantage", plain),
+    ]
+    overall = [entry.rows["overall"] for entry in board.entries]
+    return [(title, kind(name)) for title, name, kind in columns if any(row[name] is not None for row in overall)]
 
 
 def _seconds(run: Run | None) -> str:
@@ -184,14 +230,33 @@ def _seconds(run: Run | None) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
+_INTRODUCTION = (
+    "Written by `calf leaderboard`; do not edit. Accuracy is agreement with people over three outcomes (a failed "
+    "judgment counts as wrong), in brackets its 95 % interval by bootstrap over groups. Rank is 1 + the number of "
+    "runs that are significantly better (paired sign-flip test over groups, adjusted for all pairs by step-down "
+    "max-T, 0.05): runs of one rank are not told apart. Macro-F1, kappa and tau-b count every comparison in both "
+    "orders, half weight each. Floors are in italics: no metric, but what a metric must beat. **human** is each "
+    "annotator against the majority of the others. Time: of judging, on the machine of the run."
+)
+_BEHIND_IT = (
+    "Behind the accuracy: acc_eq is tie-calibrated accuracy with the threshold from other groups, chance the same "
+    "with scores shuffled; ties the share of `same` verdicts; flips the share of verdicts that change with the "
+    "order, first how often the response shown first is preferred (in one order it also holds what that response "
+    "deserves); longer and shorter the accuracy where people preferred it, length-balanced their mean; beyond "
+    "length the out-of-fold gain in log-loss over length alone; human how often the human is preferred to the "
+    "model; overlap gap how much more often the metric is right where the preferred response shares many words "
+    "with the reference; leave-one-out the agreement with the majority of the other annotators; winning and "
+    "advantage those of the alternative annotator test (epsilon 0.2)."
+)
+
+
 def _markdown(boards: Sequence[Board]) -> str:
     lines = [
         "# Leaderboard",
         "",
-        "Written by `calf leaderboard`; do not edit. Accuracy is agreement with people over three outcomes (a failed",
-        "judgment counts as wrong), in brackets its 95 % interval by bootstrap over groups. Macro-F1, kappa and tau-b",
-        "count every comparison in both orders, half weight each. Floors are in italics: no metric, but what a metric",
-        "must beat. Ties: share of `same` verdicts. Time: of judging, on the machine of the run.",
+        *textwrap.wrap(_INTRODUCTION, 115),
+        "",
+        *textwrap.wrap(_BEHIND_IT, 115),
     ]
     for board in boards:
         lines += ["", f"## {board.dataset}", ""]
@@ -199,10 +264,9 @@ def _markdown(boards: Sequence[Board]) -> str:
             f"{board.comparisons} comparisons in {board.groups} groups; fingerprint `{board.fingerprint[:12]}`."
         )
         lines += ["", *(f"**{note}**" for note in board.notes)] if board.notes else []
-        columns = _columns(board)
-        lines += ["", _row(["metric", *(title for title, _ in columns)]), _row(["---"] * (len(columns) + 1))]
-        for entry in board.entries:
-            lines.append(_row([_name(entry), *(cell(entry) for _, cell in columns)]))
+        lines += ["", *_table(board, _columns(board)), "", "Behind the accuracy:", "", *_table(board, _behind(board))]
+        if board.unranked:
+            lines += ["", f"Without ranks: {_escape(board.unranked)}."]
         if board.partial:
             lines += ["", f"Left out, since they cover only a part: {', '.join(f'`{p}`' for p in board.partial)}."]
         lines += ["", "How each row was made:", "", _row(["metric", "command", "signature"]), _row(["---"] * 3)]
@@ -216,7 +280,14 @@ def _markdown(boards: Sequence[Board]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _table(board: Board, columns: Sequence[tuple[str, Callable[[Entry], str]]]) -> list[str]:
+    head = [_row(["metric", *(title for title, _ in columns)]), _row(["---"] * (len(columns) + 1))]
+    return head + [_row([_name(entry), *(cell(entry) for _, cell in columns)]) for entry in board.entries]
+
+
 def _name(entry: Entry) -> str:
+    if entry.people:
+        return f"**{_escape(entry.metric)}**"
     return f"*{_escape(entry.metric)}* (floor)" if entry.floor else _escape(entry.metric)
 
 
@@ -282,6 +353,7 @@ def _flat(boards: Sequence[Board]) -> list[dict[str, Any]]:
             run = entry.run
             about = {
                 "run": run.id if run else "",
+                "rank": entry.rank,
                 "fingerprint": board.fingerprint,
                 "seconds": run.timing.get("seconds") if run else None,
                 "command": entry.command,

@@ -42,6 +42,7 @@ _LEVEL = 0.95
 _BLOCK_BYTES = 1 << 20
 _KEPT_BLOCKS = 128
 _GROUPS_AT_ONCE = 256
+_ROWS_AT_ONCE = 32
 _PRODUCTS_AT_ONCE = 1 << 18
 
 
@@ -103,11 +104,14 @@ def weighted_sums(table: Floats, drawn: NDArray[np.uint8]) -> Floats:
     """
     rows, groups = table.shape
     sums = np.zeros((rows, drawn.shape[1]))
-    width = max(1, _PRODUCTS_AT_ONCE // (rows * min(groups, _GROUPS_AT_ONCE)))
+    height = min(rows, _ROWS_AT_ONCE)
+    width = max(1, _PRODUCTS_AT_ONCE // (height * min(groups, _GROUPS_AT_ONCE)))
     for left in range(0, drawn.shape[1], width):
         for top in range(0, groups, _GROUPS_AT_ONCE):
             tile = drawn[top : top + _GROUPS_AT_ONCE, left : left + width].astype(np.float64)
-            sums[:, left : left + width] += table[:, top : top + _GROUPS_AT_ONCE] @ tile
+            for first in range(0, rows, height):
+                part = table[first : first + height, top : top + _GROUPS_AT_ONCE]
+                sums[first : first + height, left : left + width] += part @ tile
     return sums
 
 

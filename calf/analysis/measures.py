@@ -265,7 +265,7 @@ def _put_beside_people(
     verdict[seen.comparison[::-1]] = seen.verdict[::-1]  # of repeats the first
     test = alternative_test(annotations, verdict, epsilon=epsilon)
     for name, value in (("alt_winning_rate", test.winning_rate), ("alt_advantage", test.average_advantage)):
-        _put_plain(row, name, np.nan if value is None else value, test.reason)
+        _put_plain(row, name, value, test.reason)
     row.plain("alt_annotators", int(test.annotators.size))
 
 

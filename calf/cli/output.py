@@ -6,34 +6,46 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from calf.formatting import interval, number, write_csv
+from calf.analysis.row import FEW_GROUPS
+from calf.formatting import interval, number, reasons, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rich.console import Console
     from rich.table import Table
 
     from calf.runs.run import Run
 
-__all__ = ["WIDTH", "joined_rows", "print_runs"]
+__all__ = ["WIDTH", "console_of", "joined_rows", "print_runs", "table_of"]
 
 WIDTH = 100
 """How wide tables are where the output is not a terminal."""
 
-_COLUMNS = (
+_OVERALL = (
     ("cover", "coverage"),
     ("decided", "decided_accuracy"),
     ("macro-F1", "macro_f1_symmetric"),
     ("kappa", "kappa_symmetric"),
     ("tau-b", "kendall_tau_symmetric"),
-    ("r", "pearson_symmetric"),
+    ("tau-c", "tau_c_symmetric"),
     ("ties", "tie_rate"),
 )
+_BEHIND = (
+    ("chance", "acc_eq_chance"),
+    ("F1 same", "f1_same"),
+    ("flips", "flip_rate"),
+    ("first", "first_position_rate"),
+    ("longer", "accuracy_longer_preferred"),
+    ("shorter", "accuracy_shorter_preferred"),
+    ("human", "human_preferred_rate"),
+)
+_PEOPLE = (("winning", "alt_winning_rate"), ("advantage", "alt_advantage"))
 _SLICES_A_TABLE = 3
 
 
 def joined_rows(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
-    """The rows of all runs, then the floors of each dataset once, without those that are runs of their own."""
+    """The rows of all runs, then people and the floors of each dataset once, without those that are runs of their own."""
     rows = [row for run in runs for row in run.rows]
     done = {(run.manifest["dataset"], run.manifest["metric"]) for run in runs if run.is_floor}
     for run in runs:
@@ -61,12 +73,19 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
         _print_tables(runs, rows)
 
 
-def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> None:
+def console_of() -> Console:
+    """Where tables are printed."""
     from rich.console import Console
-    from rich.markup import escape
 
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH) if sys.stdout.isatty() else WIDTH  # a narrow terminal wraps, none is cut
+    return console
+
+
+def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.markup import escape
+
+    console = console_of()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
         run = next(run for run in runs if run.manifest["dataset"] == dataset)
@@ -75,48 +94,97 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
         console.print("; agreement with people, 95 % intervals by bootstrap over groups")
         for note in run.manifest["dataset_notes"]:
             console.print(f"[bold]{escape(note)}[/]")
-        console.print(_overall([row for row in mine if row["slice"] == "overall"]))
-        for column in ("setting", "language", "subject"):
-            names = list(dict.fromkeys(row["slice"] for row in mine if row["slice"].startswith(f"{column}=")))
-            if len(names) < 2 and column != "setting":
+        overall = [row for row in mine if row["slice"] == "overall"]
+        console.print(_of(overall, "metric", "accuracy", _OVERALL))
+        console.print(_of(overall, "behind it", "acc_eq_cv", _BEHIND))
+        if any(row["accuracy_leave_one_out"] is not None for row in overall):
+            console.print(_of(overall, "against annotators", "accuracy_leave_one_out", _PEOPLE))
+        names = list(dict.fromkeys(row["slice"] for row in mine))
+        for column in dict.fromkeys(name.partition("=")[0] for name in names if "=" in name):
+            values = [name for name in names if name.startswith(f"{column}=")]
+            if column in _ONLY_IN_JSON or (len(values) < 2 and column != "setting"):
                 continue
-            for at in range(0, len(names), _SLICES_A_TABLE):
-                console.print(_by_slice(mine, names[at : at + _SLICES_A_TABLE]))
-        console.print(
-            "decided: where people preferred one, a tie counts half; macro-F1, kappa, tau-b, r (Pearson):"
-            " every comparison in both orders, half weight each; ties: share of `same` verdicts; °: floor."
+            gaps = [name for name in names if name.startswith("gap:")] if column == "setting" else []
+            for at in range(0, len(values + gaps), _SLICES_A_TABLE):
+                console.print(_by_slice(mine, column, (values + gaps)[at : at + _SLICES_A_TABLE]))
+        for line in _legend(overall, mine):
+            console.print(escape(line))
+
+
+_ONLY_IN_JSON = frozenset({"length", "gap", "reference"})
+
+
+def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """What the tables say, and what they cannot say."""
+    yield (
+        "cover: share judged; decided: where people preferred one, a tie counts half; macro-F1, kappa, tau-b, tau-c: "
+        "every comparison in both orders, half weight each; ties: share of `same` verdicts; °: floor."
+    )
+    yield (
+        "acc_eq: tie-calibrated accuracy, threshold from other groups; chance: the same, scores shuffled; flips: "
+        "verdicts that change with the order; first: preferred the response shown first; longer, shorter: accuracy where people "
+        "preferred it; human: preferred the human of a human and a model."
+    )
+    people = next((row["human_preferred_rate_people"] for row in overall if row["human_preferred_rate_people"]), None)
+    if people is not None:
+        yield f"people preferred the human in {number(people)} of what they decided."
+    human = next((row for row in overall if row["metric"] == "human"), None)
+    if human is not None:
+        said = ", ".join(f"{title} {interval(human, name)}" for title, name in _AGREEMENT)
+        yield f"people ({human['n']} comparisons with two or more annotators): {said}."
+        epsilon = human["alt_epsilon"]
+        yield (
+            "leave-one-out: agreement with the majority of the other annotators; winning: share of annotators that the "
+            f"metric may stand in for (epsilon {epsilon:g}; from 0.5 on it passes the alternative annotator test)."
         )
-        for reason in dict.fromkeys(_reasons(mine)):
-            console.print(escape(f"undefined: {reason}"))
+    if overall[0]["no_majority"]:
+        yield f"{overall[0]['no_majority']} comparisons have no majority of annotators; their stored label counts."
+    few = [row["slice"] for row in rows if row["few_groups"] and row["metric"] == rows[0]["metric"]]
+    if few:
+        yield f"fewer than {FEW_GROUPS} groups, so that intervals are too short: {', '.join(dict.fromkeys(few))}."
+    shown = {name for table in (_OVERALL, _BEHIND) for _, name in table} | {"accuracy", "acc_eq_cv"}
+    for row in overall:
+        if not row["floor"] and row["metric"] != "human":
+            for names, reason in reasons(row):
+                told = [name for name in names if name in shown]
+                if told:
+                    yield f"undefined: {row['metric']}: {', '.join(told)}: {reason}"
 
 
-def _reasons(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+_AGREEMENT = (
+    ("pairwise agreement", "pairwise_agreement"),
+    ("Cohen's kappa", "cohen_kappa"),
+    ("Fleiss' kappa", "fleiss_kappa"),
+    ("Krippendorff's alpha", "krippendorff_alpha"),
+)
+
+
+def _of(rows: Sequence[Mapping[str, Any]], title: str, first: str, columns: Sequence[tuple[str, str]]) -> Table:
+    """A table of one statistic with its interval, and others without."""
+    table = table_of()
+    table.add_column(title, max_width=26, overflow="fold")
+    table.add_column(_TITLES[first], no_wrap=True)
+    for short, _ in columns:
+        table.add_column(short, justify="right", no_wrap=True)
     for row in rows:
-        if row["undefined"] and not row["floor"] and row["slice"] == "overall":
-            yield f"{row['metric']}: {row['undefined']}"
-
-
-def _overall(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table()
-    table.add_column("metric", max_width=26, overflow="fold")
-    table.add_column("accuracy", no_wrap=True)
-    for title, _ in _COLUMNS:
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        cells = [number(row[name]) for _, name in _COLUMNS]
-        table.add_row(_name(row), interval(row, "accuracy"), *cells, end_section=_ends(row, rows))
+        cells = [number(row[name]) for _, name in columns]
+        table.add_row(_name(row), interval(row, first), *cells, end_section=_ends(row, rows))
     return table
 
 
-def _by_slice(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+_TITLES = {"accuracy": "accuracy", "acc_eq_cv": "acc_eq", "accuracy_leave_one_out": "leave-one-out"}
+
+
+def _by_slice(rows: Sequence[Mapping[str, Any]], column: str, names: Sequence[str]) -> Table:
     from rich.markup import escape
 
-    table = _table()
-    table.add_column(f"by {names[0].partition('=')[0]}", max_width=32, overflow="fold")
-    sizes = {row["slice"]: (row["n"], row["groups"]) for row in rows}
+    table = table_of()
+    table.add_column(f"by {column}", max_width=32, overflow="fold")
+    sizes = {row["slice"]: (row["n"], row["groups"]) for row in reversed(rows)}
     for name in names:
         count, groups = sizes[name]
-        table.add_column(escape(f"{name.partition('=')[2]}\nn={count}, {groups} groups"), no_wrap=True)
+        title = name.partition("=")[2] or name.partition(":")[2].replace("-", "\n- ")
+        table.add_column(escape(f"{title}\nn={count}, {groups} groups"), no_wrap=True)
     cells = {(row["metric"], row["floor"], row["slice"]): row for row in rows}
     overall = [row for row in rows if row["slice"] == "overall"]
     for row in overall:
@@ -138,7 +206,8 @@ def _ends(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
     return at + 1 < len(rows) and not row["floor"] and bool(rows[at + 1]["floor"])
 
 
-def _table() -> Table:
+def table_of() -> Table:
+    """An empty table in the style of all tables."""
     from rich import box
     from rich.table import Table
 

@@ -117,6 +117,25 @@ def test_values_are_those_of_the_definition(table):
             assert defined
 
 
+@pytest.mark.parametrize(
+    ("thirds", "group"),
+    [
+        # T of different pairs are equal in some flips, but not in float64.
+        ([[1, 3, 1], [0, 2, 3], [3, 3, 0], [3, 3, 1]], [0, 1, 2, 3]),
+        ([[3, 2, 1], [1, 3, 2], [2, 2, 0], [3, 1, 0], [3, 2, 3]], [0, 1, 2, 3, 4]),
+        # Three thirds against one: rounded to 2^-32, their sum would not be 1.
+        ([[0, 1], [0, 1], [0, 1], [3, 0], [3, 0], [3, 0]], [0, 1, 2, 3, 4, 4]),
+    ],
+)
+def test_ties_of_flips_are_ties(thirds, group):
+    right, group = np.array(thirds) / 3, np.array(group)
+    judged = np.ones(right.shape, dtype=bool)
+    tests, (raw, adjusted) = paired_tests(right, judged, group), brute_force(right, judged, group)
+    for i, pair in enumerate(zip(tests.a.tolist(), tests.b.tolist(), strict=True)):
+        assert tests.p_permutation[i] == pytest.approx(raw[pair], abs=1e-12)
+        assert tests.p_adjusted[i] == pytest.approx(adjusted[pair], abs=1e-12)
+
+
 @examples(25)
 @given(tables(most_rows=12))
 def test_intervals_are_percentiles_over_resampled_groups(table):
