@@ -45,7 +45,7 @@ _SLICES_A_TABLE = 3
 
 
 def joined_rows(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
-    """The rows of all runs, then people and the floors of each dataset once, without those that are runs of their own."""
+    """The rows of all runs, then people and the floors of each dataset once, without those that are runs."""
     rows = [row for run in runs for row in run.rows]
     done = {(run.manifest["dataset"], run.manifest["metric"]) for run in runs if run.is_floor}
     for run in runs:
@@ -122,8 +122,8 @@ def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
     )
     yield (
         "acc_eq: tie-calibrated accuracy, threshold from other groups; chance: the same, scores shuffled; flips: "
-        "verdicts that change with the order; first: preferred the response shown first; longer, shorter: accuracy where people "
-        "preferred it; human: preferred the human of a human and a model."
+        "verdicts that change with the order; first: preferred the response shown first; longer, shorter: accuracy "
+        "where people preferred it; human: preferred the human of a human and a model."
     )
     people = next((row["human_preferred_rate_people"] for row in overall if row["human_preferred_rate_people"]), None)
     if people is not None:
