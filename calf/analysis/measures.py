@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -130,7 +130,6 @@ def measure(
     row = Row()
     if not len(observations):
         return blank(row, 0, 0, _NO_COMPARISON, epsilon)
-    _put_counts(row, observations, weight / unit, weight, group, codes.size, seed)
     _put_correlations(row, observations, weight, group, codes.size, seed)
     shares = _shares(row, observations, weight, unit, seed)
     if annotations is None or not len(annotations):
@@ -139,7 +138,15 @@ def measure(
         _put_people(row, shares, observations, weight, annotations, seed)
     else:
         _put_beside_people(row, shares, observations, weight, annotations, epsilon)
-    _put_shares(row, shares, group, codes.size, seed)
+    counts = confusion(observations.label, observations.verdict, weight, group, codes.size)
+    columns = _Columns.of(shares, group, codes.size)
+    table = np.concatenate((counts.reshape(codes.size, -1), columns.table), axis=1)
+    drawn = resample_sums(table, COUNT_RESAMPLES, seed) if codes.size > 1 else None
+    cells = len(_CONFUSION)
+    _put_counts(
+        row, counts.sum(axis=0), unit, None if drawn is None else drawn[:, :cells].reshape(-1, *counts.shape[1:])
+    )
+    _put_shares(row, shares, columns, None if drawn is None else drawn[:, cells:])
     return _ordered(row, n, codes.size, epsilon)
 
 
@@ -149,21 +156,15 @@ def _ordered(row: Row, n: int, groups: int, epsilon: float) -> dict[str, Value]:
     return {key: values[key] for key in keys()}
 
 
-def _put_counts(
-    row: Row, seen: Observations, share: Floats, weight: Floats, group: Integers, groups: int, seed: int
-) -> None:
-    counts = confusion(seen.label, seen.verdict, weight, group, groups)
-    total = counts.sum(axis=0)
-    resampled = resample_sums(counts, COUNT_RESAMPLES, seed) if groups > 1 else None
+def _put_counts(row: Row, total: Floats, unit: int, resampled: Floats | None) -> None:
     for name, statistic in COUNT_STATISTICS.items():
         value = float(statistic(total))
         if np.isnan(value):
             row.undefined(name, _WHY_UNDEFINED[name])
         else:
             row.put(name, value, None if resampled is None else statistic(resampled))
-    # In comparisons, not in the unit of the weights.
-    for name, value in zip(_CONFUSION, (total * (share.sum() / weight.sum())).ravel(), strict=True):
-        row.plain(name, round(float(value), 9))
+    for name, value in zip(_CONFUSION, (total / unit).ravel(), strict=True):
+        row.plain(name, float(value))
 
 
 def _put_correlations(row: Row, seen: Observations, weight: Floats, group: Integers, groups: int, seed: int) -> None:
@@ -276,24 +277,43 @@ def _put_plain(row: Row, name: str, value: float, reason: str) -> None:
         row.plain(name, value)
 
 
-def _put_shares(row: Row, shares: Mapping[str, Share], group: Integers, groups: int, seed: int) -> None:
-    """All shares and what is derived from them, resampled in one pass."""
-    defined = {name: share for name, share in shares.items() if share.denominator.any()}
-    columns: dict[bytes, int] = {}  # several shares have the same denominator
-    sums: list[Floats] = []
-    places = []
-    for share in defined.values():
-        for column in (share.numerator, share.denominator):
-            of_groups = np.bincount(group, weights=column, minlength=groups).astype(np.float64)
-            places.append(columns.setdefault(of_groups.tobytes(), len(sums)))
-            if places[-1] == len(sums):
-                sums.append(of_groups)
-    table = np.stack(sums, axis=1) if sums else np.zeros((groups, 0))
-    drawn = resample_sums(table, COUNT_RESAMPLES, seed) if groups > 1 and sums else None
+class _Columns(NamedTuple):
+    """The sums by group that a slice's shares are made of, each once: several shares have the same denominator.
+
+    Attributes:
+        table: shape (groups, columns).
+        above, below: the columns of each share's numerator and denominator, of those that are defined.
+    """
+
+    table: Floats
+    above: Mapping[str, int]
+    below: Mapping[str, int]
+
+    @classmethod
+    def of(cls, shares: Mapping[str, Share], group: Integers, groups: int) -> _Columns:
+        places: dict[bytes, int] = {}
+        sums: list[Floats] = []
+        above: dict[str, int] = {}
+        below: dict[str, int] = {}
+        for name, share in shares.items():
+            if not share.denominator.any():
+                continue
+            for values, columns in ((share.numerator, above), (share.denominator, below)):
+                of_groups = np.bincount(group, weights=values, minlength=groups).astype(np.float64)
+                columns[name] = places.setdefault(of_groups.tobytes(), len(sums))
+                if columns[name] == len(sums):
+                    sums.append(of_groups)
+        return cls(np.stack(sums, axis=1) if sums else np.zeros((groups, 0)), above, below)
+
+
+def _put_shares(row: Row, shares: Mapping[str, Share], columns: _Columns, drawn: Floats | None) -> None:
+    """All shares and what is derived from them."""
+    total = columns.table.sum(axis=0)
     values = dict.fromkeys(shares, float("nan"))
     resampled: dict[str, Floats | None] = dict.fromkeys(shares)
-    for name, above, below in zip(defined, places[::2], places[1::2], strict=True):
-        values[name] = float(ratio(sums[above].sum(), sums[below].sum()))
+    for name, above in columns.above.items():
+        below = columns.below[name]
+        values[name] = float(ratio(total[above], total[below]))
         resampled[name] = None if drawn is None else ratio(drawn[:, above], drawn[:, below])
     for name, (first, second, times, more) in _DERIVED.items():
         values[name] = times * values[first] + more * values[second]

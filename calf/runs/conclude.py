@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calf.runs.identity import analysis_code
 from calf.runs.rows import View, floor_rows, people_rows, rows_of
 from calf.runs.run import FLOORS_FOLDER, Run
 from calf.runs.store import RunFolder
@@ -45,11 +46,10 @@ def conclude(
     part = whole.replace([c for c in whole if c.id in covered])
     complete = len(part) == len(whole)
     rows = _rows(manifest, part, judgments, View())
-    beside = [*people_rows(part), *floor_rows(part, whole, seed)]
     if complete:
-        RunFolder(folder.path.parent / FLOORS_FOLDER).write(
-            manifest["floors"], {"dataset": whole.name, "fingerprint": whole.fingerprint, "seed": seed, "rows": beside}
-        )
+        beside = _beside(RunFolder(folder.path.parent / FLOORS_FOLDER), manifest["floors"], whole, seed)
+    else:
+        beside = [*people_rows(part), *floor_rows(part, whole, seed)]
     folder.write_scores(judgments)
     if complete or not (folder.read("result") or {"complete": False})["complete"]:
         folder.write(
@@ -72,6 +72,17 @@ def conclude(
         if not same or view != View(rule=view.rule):
             beside = [*people_rows(asked, view), *floor_rows(asked, whole, seed, view)]
     return Run(folder.path, manifest, rows, beside, _failures(seen), folder.read("timing") or {}, tuple(seen))
+
+
+def _beside(folder: RunFolder, name: str, whole: Dataset, seed: int) -> list[dict[str, Any]]:
+    """The rows of people and floors on a whole dataset, which all runs on it share: made once, and kept."""
+    about = {"dataset": whole.name, "fingerprint": whole.fingerprint, "seed": seed, "code": analysis_code()}
+    stored = folder.read(name)
+    if stored is not None and all(stored.get(key) == value for key, value in about.items()):
+        return list(stored["rows"])
+    rows = [*people_rows(whole), *floor_rows(whole, whole, seed)]
+    folder.write(name, {**about, "rows": rows})
+    return rows
 
 
 def _rows(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from calf.decide import OrderChoice
     from calf.metrics.registry import LoadedMetric
 
-__all__ = ["code_revision", "command_of", "imported_manifest", "manifest_of", "run_id"]
+__all__ = ["analysis_code", "code_revision", "command_of", "imported_manifest", "manifest_of", "run_id"]
 
 
 def run_id(metric_name: str, signature: str, dataset: Dataset, order: OrderChoice, seed: int) -> str:
@@ -94,6 +96,19 @@ def command_of(metric_name: str, dataset: Dataset, order: OrderChoice, seed: int
     words += ["--order", order] if order != "given" else []
     words += ["--seed", str(seed)] if seed else []
     return shlex.join(words)
+
+
+@cache
+def analysis_code() -> str:
+    """A digest of the code that makes the rows of people and floors: kept ones are used while it is the same."""
+    package = Path(calf.__file__).parent
+    sha = hashlib.sha256()
+    for path in sorted(
+        [*package.glob("analysis/*.py"), *(package / name for name in ("decide.py", "runs/facts.py", "runs/rows.py"))]
+        + [package / "metrics" / name for name in ("floors.py", "tokenize.py", "matching.py")]
+    ):
+        sha.update(path.read_bytes())
+    return sha.hexdigest()[:16]
 
 
 def code_revision() -> str:
