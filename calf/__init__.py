@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from calf.comparing import Differences, compare
     from calf.datasets.dataset import Dataset
     from calf.datasets.load import load_dataset
     from calf.errors import (
@@ -39,6 +40,7 @@ __all__ = [
     "ComparisonMetric",
     "DataError",
     "Dataset",
+    "Differences",
     "Failure",
     "LoadedMetric",
     "MissingDependencyError",
@@ -53,6 +55,7 @@ __all__ = [
     "StoppedError",
     "UnknownNameError",
     "UserError",
+    "compare",
     "evaluate",
     "list_metrics",
     "load_dataset",
@@ -60,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "calf.comparing": ("Differences", "compare"),
     "calf.datasets.dataset": ("Dataset",),
     "calf.datasets.load": ("load_dataset",),
     "calf.errors": (

@@ -121,3 +121,51 @@ def leaderboard(
     written = write_leaderboard(dataset or [], runs=runs, format=format, output=output)
     if written is not None:
         typer.echo(f"wrote {written}", err=True)
+
+
+@app.command()
+def compare(
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids of runs, their beginnings, or metrics' names; none: all complete runs on --dataset."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="What the runs judged; where it is now, if it was moved.")
+    ] = None,
+    rule: Annotated[
+        Literal["agree-or-same", "mean-probabilities", "first-order"] | None,
+        typer.Option(help="For runs in both orders: how two verdicts become one.  [default: agree-or-same]"),
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="A further column to slice by; repeatable.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="field=column of --dataset, if not as the runs read it.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["table", "json", "csv"], typer.Option(help="How to print the result; csv: the pairs.")
+    ] = "table",
+) -> None:
+    """Compare stored runs on one dataset: differences, tests, ranks, agreement."""
+    from calf.cli.comparing import compare_all
+
+    compare_all(run or [], dataset, rule=rule, by=by or [], mapping=mapping or [], runs=runs, format=format)
+
+
+@app.command()
+def power(
+    run: Annotated[list[str], typer.Argument(help="Two or more: ids of runs, their beginnings, or metrics' names.")],
+    difference: Annotated[float, typer.Option(help="The difference in accuracy to plan for.")] = 0.03,
+    power: Annotated[float, typer.Option(help="The wanted probability of finding it.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="The level of the test.")] = 0.05,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="What the runs judged; where it is now, if it was moved.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["table", "json"], typer.Option(help="How to print the plan.")
+    ] = "table",
+) -> None:
+    """Say what differences between metrics a dataset can show, and how large it must be."""
+    from calf.cli.planning import plan_all
+
+    plan_all(run, dataset, difference=difference, power=power, alpha=alpha, runs=runs, format=format)

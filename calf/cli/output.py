@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from calf.runs.run import Run
 
-__all__ = ["WIDTH", "console_of", "joined_rows", "print_runs", "table_of"]
+__all__ = ["WIDTH", "console_of", "joined_rows", "name_of", "print_runs", "table_of"]
 
 WIDTH = 100
 """How wide tables are where the output is not a terminal."""
@@ -168,7 +168,7 @@ def _of(rows: Sequence[Mapping[str, Any]], title: str, first: str, columns: Sequ
         table.add_column(short, justify="right", no_wrap=True)
     for row in rows:
         cells = [number(row[name]) for _, name in columns]
-        table.add_row(_name(row), interval(row, first), *cells, end_section=_ends(row, rows))
+        table.add_row(name_of(row), interval(row, first), *cells, end_section=_ends(row, rows))
     return table
 
 
@@ -190,11 +190,12 @@ def _by_slice(rows: Sequence[Mapping[str, Any]], column: str, names: Sequence[st
     for row in overall:
         shown = [cells.get((row["metric"], row["floor"], name)) for name in names]
         texts = ["-" if one is None else interval(one, "accuracy") for one in shown]
-        table.add_row(_name(row), *texts, end_section=_ends(row, overall))
+        table.add_row(name_of(row), *texts, end_section=_ends(row, overall))
     return table
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def name_of(row: Mapping[str, Any]) -> str:
+    """A metric's name in a table; a floor is marked."""
     from rich.markup import escape
 
     return f"[dim]{escape(row['metric'])} °[/]" if row["floor"] else escape(row["metric"])
