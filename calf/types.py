@@ -129,8 +129,10 @@ class Failure:
             (an imported file has no line for it), or one of a metric's own.
         message: what happened, one line.
         raw: what the metric got back, if it could not be read.
+        usage: what it cost all the same.
     """
 
     kind: str
     message: str = ""
     raw: str | None = None
+    usage: Mapping[str, float] | None = None

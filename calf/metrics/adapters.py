@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import CalfError, UnknownNameError, UserError
+from calf.metrics.base import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +38,10 @@ def import_class(adapter: str) -> type[Any]:
     cls = getattr(module, attribute, None)
     if cls is None:
         raise UnknownNameError(f"class in {module_name}", attribute, _classes(module))
-    if not isinstance(cls, type) or hasattr(cls, "score") == hasattr(cls, "judge"):
+    if not isinstance(cls, type) or sum(hasattr(cls, method) for method in METHODS) != 1:
         raise UserError(
             f"metric {adapter}: must be a class with either score(items) (a response metric) or judge(items) "
-            "(a comparison metric)"
+            "(a comparison metric), or async score_one(item) or judge_one(item) instead"
         )
     if not cls.__module__.startswith("calf."):
         code_digest(cls)  # of what was imported just now

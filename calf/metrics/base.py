@@ -1,8 +1,9 @@
 """The two protocols that a metric follows, and what a metric may say of itself.
 
 A metric is a class. Its constructor's keyword parameters, with their annotations and defaults, are its options.
-It has one method: `score` (a response metric) or `judge` (a comparison metric). Everything else is optional and
-has the defaults of `Traits`::
+It has one method: `score` (a response metric) or `judge` (a comparison metric). A metric that waits for a server has
+`async def score_one(item)` or `async def judge_one(item)` instead: it is asked about up to `window` (32) items at once,
+all in one event loop, and may have `async def close()`. Everything else is optional and has the defaults of `Traits`::
 
     class Bullets:
         needs_reference = False
@@ -17,7 +18,7 @@ has the defaults of `Traits`::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from calf.errors import OptionError
 
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
 
     from calf.types import Comparison, Failure, Opinion, Order, Score, Setting, Verdict
 
-__all__ = ["ComparisonMetric", "Pair", "Preparation", "Response", "ResponseMetric", "Traits", "traits_of"]
+__all__ = [
+    "METHODS",
+    "ComparisonMetric",
+    "Pair",
+    "Preparation",
+    "Response",
+    "ResponseMetric",
+    "Traits",
+    "kind_of",
+    "traits_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,8 @@ class Traits:
         extra: the extra of `calf-eval` that brings `packages`.
         secrets: options whose values must never be written, besides those with names such as `api_key`,
             `password` or `token`.
+        unsigned: options that do not change its values (how many requests at once, ...): no part of the signature, nor
+            of a variant's name.
         batch_size: how many items it is given at once.
 
     Optional methods: `prepare(preparation: Preparation) -> None` is called once before the first item, and may
@@ -139,7 +152,17 @@ class Traits:
     packages: tuple[str, ...] = ()
     extra: str = ""
     secrets: tuple[str, ...] = ()
+    unsigned: tuple[str, ...] = ()
     batch_size: int = 32
+
+
+METHODS = ("score", "judge", "score_one", "judge_one")
+"""The methods of which a metric has one."""
+
+
+def kind_of(metric: type[Any]) -> Literal["response", "comparison"]:
+    """Whether a metric class scores single responses or judges two together."""
+    return "response" if hasattr(metric, "score") or hasattr(metric, "score_one") else "comparison"
 
 
 def traits_of(metric: type[Any] | object) -> Traits:
@@ -159,7 +182,7 @@ def traits_of(metric: type[Any] | object) -> Traits:
 
 
 def _fits(name: str, value: Any) -> bool:
-    if name in ("languages", "libraries", "packages", "secrets"):
+    if name in ("languages", "libraries", "packages", "secrets", "unsigned"):
         texts = isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
         return texts or (name == "languages" and value is None)
     if name in ("version", "batch_size"):

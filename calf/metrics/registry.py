@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from calf.errors import CalfError, MissingDependencyError, OptionError, UserError, install_command
 from calf.hashing import digest
 from calf.metrics.adapters import code_digest, import_class
-from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, traits_of
+from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, kind_of, traits_of
 from calf.metrics.definitions import (
     Definition,
     definition_files,
@@ -107,7 +107,12 @@ class LoadedMetric:
     @property
     def kind(self) -> Literal["response", "comparison"]:
         """Whether it scores single responses or judges two together."""
-        return "response" if hasattr(self.cls, "score") else "comparison"
+        return kind_of(self.cls)
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it is asked about many items at once (`score_one`, `judge_one`)."""
+        return hasattr(self.cls, "score_one") or hasattr(self.cls, "judge_one")
 
     def signature(self, languages: Sequence[str]) -> str:
         """All that its values depend on, in one line: options, version, code, libraries, models by language."""
@@ -134,8 +139,8 @@ class LoadedMetric:
 
     @property
     def public_settings(self) -> dict[str, Any]:
-        """The settings without secrets; of a file's text, its digest."""
-        hidden = self.traits.secrets
+        """The settings that values depend on, without secrets; of a file's text, its digest."""
+        hidden = {*self.traits.secrets, *self.traits.unsigned}
         shown = {key: value for key, value in self.settings.items() if not is_secret(key) and key not in hidden}
         return {key: f"sha256:{digest(v, length=12)}" if key in self.files else v for key, v in shown.items()}
 
@@ -216,8 +221,9 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
     if missing:
         raise OptionError(f"metric {base!r} needs the option {missing[0]!r}: -o {missing[0]}=...")
     values = {**{o.name: o.default for o in known.values()}, **arguments}
+    traits = traits_of(cls)
     return LoadedMetric(
-        name=write_spec(_shown(base), changed, traits_of(cls).secrets),
+        name=write_spec(_shown(base), changed, (*traits.secrets, *traits.unsigned)),
         cls=cls,
         recipe=Recipe(definition.adapter, arguments),
         settings=values,
@@ -295,7 +301,7 @@ def _listing(definition: Definition) -> Listing:
         name=definition.name,
         origin=definition.origin,
         summary=definition.summary or _first_line(cls),
-        kind="response" if hasattr(cls, "score") else "comparison",
+        kind=kind_of(cls),
         traits=traits,
         options=known,
         adapter=definition.adapter,

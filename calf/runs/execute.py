@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import CalfError, StoppedError, UserError
 from calf.runs.plan import check_outcome, precluded
+from calf.runs.troubles import describe_error, redact
 from calf.types import Failure
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ def execute(
             certain[unit.key] = failure
     if certain:
         yield certain
+    if metric.concurrent:
+        if jobs > 1:
+            raise UserError(f"metric {metric.name!r} asks many at once in one process; --jobs is not for it")
+        from calf.runs.concurrent import ask_concurrently
+
+        yield from ask_concurrently(metric.instance, metric.kind, asked, metric.secret_values)
+        return
     size = max(1, metric.traits.batch_size)
     batches = [asked[at : at + size] for at in range(0, len(asked), size)]
     if jobs > 1 and len(batches) > 1:
@@ -82,7 +89,7 @@ def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[st
             if answer is _NOTHING:
                 yield _miscounted(batch, f"{done}")
                 return
-            yield {unit.key: _redact(check_outcome(kind, answer), secrets)}
+            yield {unit.key: redact(check_outcome(kind, answer), secrets)}
             done += 1
         if next(stream, _NOTHING) is not _NOTHING:
             yield _miscounted(batch, f"more than {done}")
@@ -91,7 +98,7 @@ def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[st
     except (Exception, SystemExit) as error:  # a metric may raise anything; its item fails, the run goes on
         rest = batch[done:]
         if len(batch) == 1:
-            yield {unit.key: _redact(Failure("error", _describe(error)), secrets) for unit in rest}
+            yield {unit.key: redact(Failure("error", describe_error(error)), secrets) for unit in rest}
         else:
             for unit in rest:
                 yield from _judge(instance, kind, [unit], secrets)
@@ -101,31 +108,9 @@ _NOTHING = object()
 _POLL_SECONDS = 2.0
 
 
-def _redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
-    """A failure without the secrets that a server or an exception may have repeated."""
-    if not isinstance(outcome, Failure):
-        return outcome
-    message, raw = outcome.message, outcome.raw
-    for secret in secrets:
-        message = message.replace(secret, "(hidden)")
-        raw = None if raw is None else raw.replace(secret, "(hidden)")
-    return Failure(outcome.kind, message, raw)
-
-
 def _miscounted(batch: Sequence[Unit], count: str) -> dict[str, Outcome]:
     failure = Failure("bad_output", f"the metric returned {count} outcomes for {len(batch)} items")
     return {unit.key: failure for unit in batch}
-
-
-def _describe(error: BaseException) -> str:
-    """One line: the exception and the last place in its traceback."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    try:
-        said = str(error)
-    except Exception:  # nothing that a metric raises may end the run, not even this
-        said = "(its message cannot be read)"
-    return " ".join(f"{type(error).__name__}: {said}".split())[:500] + where
 
 
 def _prepare(instance: Any, preparation: Preparation) -> None:
@@ -137,7 +122,7 @@ def _prepare(instance: Any, preparation: Preparation) -> None:
     except CalfError:
         raise
     except Exception as error:
-        raise UserError(f"metric {type(instance).__name__} cannot prepare: {_describe(error)}") from error
+        raise UserError(f"metric {type(instance).__name__} cannot prepare: {describe_error(error)}") from error
 
 
 _worker: Any = None

@@ -73,7 +73,7 @@ def check_outcome(kind: str, outcome: Any) -> Outcome:
     """What a metric returned, as a Score, Opinion or Failure; what is neither is a failure of kind `bad_output`."""
     try:
         if isinstance(outcome, Failure):
-            return Failure(str(outcome.kind), str(outcome.message), _text(outcome.raw))
+            return Failure(str(outcome.kind), str(outcome.message), _text(outcome.raw), _usage(outcome.usage))
         return _score(outcome) if kind == "response" else _opinion(outcome)
     except (TypeError, ValueError, OverflowError) as error:
         return Failure("bad_output", " ".join(str(error).split())[:300])

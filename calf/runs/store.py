@@ -263,6 +263,7 @@ class Journal:
 def _record(key: str, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         record: dict[str, Any] = {"failure": outcome.kind, "message": outcome.message, "raw": outcome.raw}
+        record["usage"] = outcome.usage
     elif isinstance(outcome, Score):
         record = {"score": outcome.value}
     else:
@@ -274,7 +275,7 @@ def _record(key: str, outcome: Outcome) -> dict[str, Any]:
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
     if "failure" in record:
-        return Failure(str(record["failure"]), str(record.get("message", "")), record.get("raw"))
+        return Failure(str(record["failure"]), str(record.get("message", "")), record.get("raw"), record.get("usage"))
     rest = (record.get("explanation"), record.get("usage"), record.get("seconds"))
     if "score" in record:
         if not math.isfinite(record["score"]):

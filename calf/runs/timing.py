@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import calf
 from calf.runs.identity import code_revision
-from calf.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,8 +46,7 @@ class Session:
         """Counts some more outcomes."""
         self._record["judged"] += len(outcomes)
         for outcome in outcomes.values():
-            usage = None if isinstance(outcome, Failure) else outcome.usage
-            for name, number in (usage or {}).items():
+            for name, number in (outcome.usage or {}).items():
                 self._record["usage"][name] = self._record["usage"].get(name, 0.0) + number
 
     def close(self) -> None:

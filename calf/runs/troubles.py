@@ -1,0 +1,38 @@
+"""What a metric's troubles look like in a run: one line each, without secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from typing import TYPE_CHECKING
+
+from calf.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calf.runs.plan import Outcome
+
+__all__ = ["describe_error", "redact"]
+
+
+def redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
+    """A failure without the secrets that a server or an exception may have repeated."""
+    if not isinstance(outcome, Failure):
+        return outcome
+    message, raw = outcome.message, outcome.raw
+    for secret in secrets:
+        message = message.replace(secret, "(hidden)")
+        raw = None if raw is None else raw.replace(secret, "(hidden)")
+    return dataclasses.replace(outcome, message=message, raw=raw)
+
+
+def describe_error(error: BaseException) -> str:
+    """One line: the exception and the last place in its traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    try:
+        said = str(error)
+    except Exception:  # nothing that a metric raises may end the run, not even this
+        said = "(its message cannot be read)"
+    return " ".join(f"{type(error).__name__}: {said}".split())[:500] + where
