@@ -41,31 +41,25 @@ def macro_average(
     Returns:
         The row, and how many comparisons and groups the slices have together.
     """
-    return next(_combined(observations, list(parts.values()), [lambda values: values.mean(axis=-1)], seed))
+    return _combined(observations, list(parts.values()), lambda values: values.mean(axis=-1), seed)
 
 
 def gaps(
     observations: Observations, parts: Mapping[str, NDArray[np.bool_]], seed: int = 0
 ) -> Iterator[tuple[str, str, Row, int, int]]:
     """For every two slices their names and each count statistic's difference, first minus second; then as above."""
-    pairs = list(combinations(range(len(parts)), 2))
-    names = list(parts)
-    for (first, second), found in zip(
-        pairs, _combined(observations, list(parts.values()), [_difference(*pair) for pair in pairs], seed), strict=True
-    ):
-        yield names[first], names[second], *found
+    for first, second in combinations(parts, 2):
+        yield first, second, *_combined(observations, [parts[first], parts[second]], _difference, seed)
 
 
-def _difference(first: int, second: int) -> Callable[[Floats], Floats]:
-    return lambda values: values[..., first] - values[..., second]
+def _difference(values: Floats) -> Floats:
+    return np.asarray(values[..., 0] - values[..., 1])
 
 
 def _combined(
-    observations: Observations,
-    masks: list[NDArray[np.bool_]],
-    functions: list[Callable[[Floats], Floats]],
-    seed: int,
-) -> Iterator[tuple[Row, int, int]]:
+    observations: Observations, masks: list[NDArray[np.bool_]], function: Callable[[Floats], Floats], seed: int
+) -> tuple[Row, int, int]:
+    """A row of what a function makes of the slices' values, which are the last axis of its argument."""
     union = np.logical_or.reduce(masks)
     seen = observations.select(union)
     masks = [mask[union] for mask in masks]
@@ -75,16 +69,11 @@ def _combined(
         [confusion(seen.label[m], seen.verdict[m], weight[m], group[m], codes.size) for m in masks], axis=1
     )
     resampled = resample_sums(counts, COUNT_RESAMPLES, seed) if codes.size > 1 else None
-    size = round(weight.sum() / unit)
-    rows = [Row() for _ in functions]
+    row = Row()
     for name, statistic in COUNT_STATISTICS.items():
-        values = statistic(counts.sum(axis=0))
-        drawn = None if resampled is None else statistic(resampled)
-        for row, function in zip(rows, functions, strict=True):
-            value = float(function(values))
-            if np.isnan(value):
-                row.undefined(name, _UNDEFINED)
-            else:
-                row.put(name, value, None if drawn is None else function(drawn))
-    for row in rows:
-        yield row, size, codes.size
+        value = float(function(statistic(counts.sum(axis=0))))
+        if np.isnan(value):
+            row.undefined(name, _UNDEFINED)
+        else:
+            row.put(name, value, None if resampled is None else function(statistic(resampled)))
+    return row, round(weight.sum() / unit), codes.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,10 +13,11 @@ from calf.analysis.biases import length_shares, origin_shares, overlap_shares
 from calf.analysis.bootstrap import COUNT_RESAMPLES, RANK_RESAMPLES, resample_sums
 from calf.analysis.counts import COUNT_STATISTICS, confusion, ratio
 from calf.analysis.logistic import length_gain
+from calf.analysis.mirrored import Mirrored
 from calf.analysis.observations import integer_weights
 from calf.analysis.orders import order_shares, retest
-from calf.analysis.rank import Cells, Correlations, both_orders, correlations, resample_correlations
-from calf.analysis.row import FEW_GROUPS, Row, Share
+from calf.analysis.rank import Cells, Correlations, correlations, resample_correlations
+from calf.analysis.row import FEW_GROUPS, ONE_GROUP, Row, Share
 from calf.analysis.ties import chance_levels, tie_shares
 from calf.types import FAILED, LABELS
 
@@ -54,6 +56,10 @@ STATISTICS: tuple[str, ...] = (
 """The statistics of a row, in its order; each has `<name>_low` and `<name>_high`, its 95 % interval."""
 
 _ALTERNATIVE = ("alt_winning_rate", "alt_advantage", "alt_annotators")
+_METRICS_ONLY = (
+    *("flip_rate", "accuracy_consistent", "first_position_rate"),
+    *("accuracy_low_overlap", "accuracy_high_overlap"),
+)  # nobody knows in which order people saw the responses, and overlap is of the preferred one, not of each target
 _PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *_ALTERNATIVE)
 _CONFUSION = tuple(f"confusion_{label}_{verdict}" for label in LABELS for verdict in (*LABELS, "failed"))
 
@@ -64,6 +70,7 @@ _NOT_JUDGED = "no comparison was judged"
 _EQUAL_DIFFERENCES = "every score difference is equal"
 _EQUAL_LABELS = "every label is equal"
 _SCALES = "scores of different models are not pooled over languages"
+_ONE_FOLD = "all judged comparisons are in one fold"
 _NOT_ANNOTATED = "no comparison has two annotators"
 _OF_PEOPLE = "said of people: the rows of the metric human have it"
 _OF_METRICS = "said of metrics, not of people"
@@ -175,14 +182,17 @@ def _put_correlations(row: Row, seen: Observations, weight: Floats, group: Integ
             row.undefined(name, reason)
         return
     stored = seen.difference[judged], seen.label[judged], weight[judged], group[judged]
-    for form, (difference, label, weights, codes) in (("", stored), ("_symmetric", both_orders(*stored))):
-        cells = Cells.of(difference, label, weights, codes, groups)
-        values = correlations(cells, cells.total)
-        resampled = resample_correlations(cells, groups, RANK_RESAMPLES, seed) if groups > 1 else None
+    cells, mirrored = Cells.of(*stored, groups), Mirrored.of(*stored, groups)
+    drawn = None if groups < 2 else resample_correlations(cells, groups, RANK_RESAMPLES, seed)
+    drawn_mirrored = None if groups < 2 else mirrored.resample(groups, RANK_RESAMPLES, seed)
+    for form, values, resampled, equal in (
+        ("", correlations(cells, cells.total), drawn, cells.level_starts.size == 1),
+        ("_symmetric", mirrored.correlations(), drawn_mirrored, not stored[0].any()),
+    ):
         for name in Correlations._fields:
             value = float(getattr(values, name)[0])
             if np.isnan(value):
-                row.undefined(name + form, _EQUAL_DIFFERENCES if cells.level_starts.size == 1 else _EQUAL_LABELS)
+                row.undefined(name + form, _EQUAL_DIFFERENCES if equal else _EQUAL_LABELS)
             else:
                 row.put(name + form, value, None if resampled is None else getattr(resampled, name))
 
@@ -213,16 +223,26 @@ def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) 
         for name in ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance"):
             row.undefined(name, reason, interval=False)
         return {**shares, **dict.fromkeys(("acc_eq", "acc_eq_cv", "length_log_loss_gain"), nothing)}
+    lengths = seen.length_a, seen.length_b
+    gain = length_gain(label, seen.difference, judged, weight, *lengths, seen.fold, unit=unit)
     ties, threshold = tie_shares(label, seen.difference, judged, weight, seen.fold)
+    fitted = _one_fold({**ties, "length_log_loss_gain": gain}, seen.group)
     row.plain("tie_threshold", threshold)
     chance = chance_levels(seen.difference[judged], label[judged], weight[judged], seen.fold[judged], seed)
     for name, value in zip(("acc_eq", "acc_eq_cv"), chance, strict=True):
         # As accuracy does, it counts a failed judgment as wrong.
         level = value * float(weight[judged].sum() / weight.sum())
-        _put_plain(row, f"{name}_chance", level, ties[name].reason)
-    lengths = seen.length_a, seen.length_b
-    gain = length_gain(label, seen.difference, judged, weight, *lengths, seen.fold, unit=unit)
-    return {**shares, **ties, "length_log_loss_gain": gain}
+        _put_plain(row, f"{name}_chance", level, fitted[name].reason)
+    return {**shares, **fitted}
+
+
+def _one_fold(shares: Mapping[str, Share], group: Integers) -> dict[str, Share]:
+    """The same, with the true reason where several groups are in one fold."""
+    if np.unique(group).size < 2:
+        return dict(shares)
+    return {
+        name: replace(share, reason=_ONE_FOLD) if share.reason == ONE_GROUP else share for name, share in shares.items()
+    }
 
 
 def _put_nobody(row: Row, shares: dict[str, Share], seen: Observations) -> None:
@@ -239,6 +259,8 @@ def _put_people(
 ) -> None:
     """What people say of each other."""
     shares["accuracy_leave_one_out"] = Share(weight * (seen.verdict == seen.label), weight, _NOT_ANNOTATED)
+    for name in _METRICS_ONLY:
+        shares[name] = replace(shares[name], reason=_OF_METRICS)
     row.take(agreement_row(annotations, seed=seed))
     for name in _ALTERNATIVE:
         row.undefined(name, _OF_METRICS, interval=False)

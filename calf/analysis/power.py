@@ -27,8 +27,6 @@ _NO_COMPARISON = "no comparison"
 _NO_VARIANCE = "the difference is the same in every group"
 # Values are rounded to 2^-32; a standard error that is not 0 is far larger, as a difference of one row is 1 / n.
 _NOTHING = 2.0**-31
-# Rounding must not ask for one more group: the smallest difference that a dataset shows needs no more than its groups.
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def paired_power(
     reached = needed = comparisons = None
     if difference is not None:
         reached = normal.cdf(difference / error - critical)
-        needed = max(2, ceil(groups * (smallest / difference) ** 2 * (1.0 - _ROUNDING)))
+        needed = max(2, ceil(groups * (smallest / difference) ** 2))
         comparisons = -(-needed * n // groups)
     naive = _standard_error(each - each.sum() / n, n)
     return Power(

@@ -18,11 +18,24 @@ from calf.analysis.bootstrap import multiplicities, weighted_sums
 from calf.analysis.counts import ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from calf.analysis.observations import Floats, Integers
 
-__all__ = ["Cells", "Correlations", "both_orders", "correlations", "resample_correlations"]
+__all__ = [
+    "Cells",
+    "Correlations",
+    "Work",
+    "accumulate",
+    "both_orders",
+    "correlations",
+    "distinct",
+    "rank_correlations",
+    "resample_correlations",
+    "wins",
+]
 
 _FEW_CELLS = 64
 _FEW_LEVELS = 32
@@ -120,12 +133,17 @@ class Cells:
         """The weights of the cells as they are, shape (cells, 1)."""
         return np.add.reduceat(self.weight, self.row_starts)[:, np.newaxis]
 
-    def resampled(self, drawn: NDArray[np.uint8]) -> Floats:
-        """The weights of the cells in each resample, shape (cells, resamples), from (groups, resamples)."""
+    def resampled(self, drawn: NDArray[np.uint8], out: Floats | None = None) -> Floats:
+        """The weights of the cells in each resample, shape (cells, resamples), from (groups, resamples).
+
+        `out`, shape (n, resamples), saves new memory, which is slow.
+        """
         if self.table is not None:
             return weighted_sums(self.table, drawn)
-        rows = drawn[self.group].astype(np.float64)
-        rows *= self.weight[:, np.newaxis]
+        rows = np.empty((self.group.size, drawn.shape[1])) if out is None else out
+        rows[...] = drawn[self.group]
+        if (self.weight != 1.0).any():
+            rows *= self.weight[:, np.newaxis]
         return rows if self.row_starts.size == self.group.size else np.add.reduceat(rows, self.row_starts, axis=0)
 
 
@@ -142,18 +160,46 @@ def both_orders(
     )
 
 
-def resample_correlations(cells: Cells, groups: int, resamples: int, seed: int = 0) -> Correlations:
-    """The correlations in each resample of the groups, arrays of shape (resamples,)."""
+def resample_correlations(
+    cells: Cells,
+    groups: int,
+    resamples: int,
+    seed: int = 0,
+    statistic: Callable[[Cells, Floats, Work], Correlations] | None = None,
+) -> Correlations:
+    """The correlations (or what `statistic` has instead of them) in each resample of the groups, shape (resamples,)."""
+    statistic = statistic or correlations
     step = min(_RESAMPLES_AT_ONCE, max(1, _NUMBERS_AT_ONCE // cells.value.size))
-    parts = [
-        correlations(cells, cells.resampled(block[:, start : start + step]))
-        for block in multiplicities(groups, resamples, seed)
-        for start in range(0, block.shape[1], step)
-    ]
+    rows, work = np.empty(cells.group.size * step), Work.of(cells, step)
+    parts = []
+    for block in multiplicities(groups, resamples, seed):
+        for start in range(0, block.shape[1], step):
+            drawn = block[:, start : start + step]
+            out = rows[: cells.group.size * drawn.shape[1]].reshape(-1, drawn.shape[1])
+            parts.append(statistic(cells, cells.resampled(drawn, out), work))
     return Correlations(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def correlations(cells: Cells, weight: Floats) -> Correlations:
+class Work(NamedTuple):
+    """Memory for two arrays of numbers by cell and resample, to be used again and again, since new memory is slow."""
+
+    first: Floats
+    second: Floats
+
+    @classmethod
+    def of(cls, cells: Cells, resamples: int) -> Work:
+        """For at most so many resamples at once."""
+        size = (cells.value.size + 2) * resamples  # two cumulative sums begin with 0
+        return cls(np.empty(size), np.empty(size))
+
+    def arrays(self, resamples: int) -> tuple[Floats, Floats]:
+        """Both, shape (cells + 2, resamples)."""
+        rows = self.first.size // resamples
+        size = rows * resamples
+        return self.first[:size].reshape(rows, -1), self.second[:size].reshape(rows, -1)
+
+
+def correlations(cells: Cells, weight: Floats, work: Work | None = None) -> Correlations:
     """Kendall's tau-b, Stuart's tau-c, Spearman's rho (mid-ranks) and Pearson's r under each weighting.
 
     A whole weight counts as that many rows. With W the total, T_l the total of a distinct difference, A, B, S those of
@@ -166,43 +212,69 @@ def correlations(cells: Cells, weight: Floats) -> Correlations:
     Args:
         weight: whole numbers, not negative, shape (cells, resamples).
     """
-    first, second, third, _ = cells.bounds
+    first, second, third, end = cells.bounds
     of_a, of_b, of_s = weight[first:second], weight[second:third], weight[third:]
-    a, b, s = of_a.sum(axis=0), of_b.sum(axis=0), of_s.sum(axis=0)
+    one, other = (work or Work.of(cells, weight.shape[1])).arrays(weight.shape[1])
+    running_b, running_s = one[: third - second + 1], one[third - second + 1 : end - second + 2]
+    a, b, s = of_a.sum(axis=0), accumulate(of_b, running_b), accumulate(of_s, running_s)
     w = a + b + s
-    running_b, running_s = _running(of_b), _running(of_s)
-    u_ab = _wins(of_a, running_b, cells.below[0]) - a * b
-    u_as = _wins(of_a, running_s, cells.below[1]) - a * s
-    u_sb = _wins(of_s, running_b, cells.below[2]) - s * b
+    u_ab = wins(of_a, running_b, cells.below[0], other) - a * b
+    u_as = wins(of_a, running_s, cells.below[1], other) - a * s
+    u_sb = wins(of_s, running_b, cells.below[2], other) - s * b
 
     tied = weight
     if cells.level_starts.size < cells.value.size:
-        tied = np.add.reduceat(weight[cells.level_order], cells.level_starts, axis=0)
-    squares = tied * tied
-    free_x = w * w - squares.sum(axis=0)
-    free_y = w * w - (a * a + b * b + s * s)
-    u = u_ab + u_as + u_sb
-    tau = ratio(u, np.sqrt(free_x) * np.sqrt(free_y) / 2.0)
-    fewest = np.minimum(_distinct(tied), np.count_nonzero((a, b, s), axis=0))
-    tau_c = ratio(2.0 * u * fewest, w * w * (fewest - 1))
-
-    rank_x = w * w * w - np.einsum("lr,lr->r", squares, tied)
-    rank_y = w * w * w - (a * a * a + b * b * b + s * s * s)
-    product = (w + s) * u_ab + (w - b) * u_as + (w - a) * u_sb
-    rho = ratio(3.0 * product, np.sqrt(rank_x) * np.sqrt(rank_y))
+        ordered = np.take(weight, cells.level_order, axis=0, out=other[:end], mode="clip")
+        tied = np.add.reduceat(ordered, cells.level_starts, axis=0, out=one[: cells.level_starts.size])
+    squares = np.multiply(tied, tied, out=other[: tied.shape[0]])
+    tau, tau_c, rho = rank_correlations(
+        a, b, s, (u_ab, u_as, u_sb), squares.sum(axis=0), np.einsum("lr,lr->r", squares, tied), distinct(tied)
+    )
 
     # Two passes (deviations from each resample's own mean), as moments about 0 cancel. The labels' moments are exact.
-    deviation = cells.value[:, np.newaxis] - ratio(np.einsum("c,cr->r", cells.value, weight), w)
-    weighted = weight * deviation
+    mean = ratio(np.einsum("c,cr->r", cells.value, weight), w)
+    deviation = np.subtract(cells.value[:, np.newaxis], mean, out=one[:end])
+    weighted = np.multiply(weight, deviation, out=other[:end])
+    sum_a, sum_b = weighted[first:second].sum(axis=0), weighted[second:third].sum(axis=0)
     # What rounding left of the sum of deviations, which is 0.
-    rest = weighted.sum(axis=0)
+    rest = sum_a + sum_b + weighted[third:].sum(axis=0)
     sum_xx = np.einsum("cr,cr->r", weighted, deviation) - ratio(rest * rest, w)
-    sum_xy = weighted[first:second].sum(axis=0) - weighted[second:third].sum(axis=0) - ratio(rest * (a - b), w)
+    sum_xy = sum_a - sum_b - ratio(rest * (a - b), w)
     sum_yy = ratio(w * (a + b) - (a - b) ** 2, w)
     # Whether the differences are all equal is known exactly from the ranks, not from a sum of rounded squares.
-    spread = np.where(free_x > 0, np.sqrt(np.maximum(sum_xx, 0.0)), 0.0)
+    spread = np.where(np.isnan(tau), 0.0, np.sqrt(np.maximum(sum_xx, 0.0)))
     r = ratio(sum_xy, spread * np.sqrt(sum_yy))
     return Correlations(*(np.clip(values, -1.0, 1.0) for values in (tau, tau_c, rho, r)))
+
+
+def rank_correlations(
+    a: Floats,
+    b: Floats,
+    s: Floats,
+    won: tuple[Floats, Floats, Floats],
+    squares: Floats,
+    cubes: Floats,
+    levels: Integers,
+) -> tuple[Floats, Floats, Floats]:
+    """tau-b, tau-c and rho from what they are made of, all (resamples,).
+
+    Args:
+        a, b, s: the total of each label.
+        won: U_ab, U_as, U_sb.
+        squares, cubes: sum of T_l^2, of T_l^3.
+        levels: how many distinct differences have weight; 3 if they are more.
+    """
+    u_ab, u_as, u_sb = won
+    u, w = u_ab + u_as + u_sb, a + b + s
+    free_x = w * w - squares
+    free_y = w * w - (a * a + b * b + s * s)
+    tau = ratio(u, np.sqrt(free_x) * np.sqrt(free_y) / 2.0)
+    fewest = np.minimum(levels, np.count_nonzero((a, b, s), axis=0))
+    tau_c = ratio(2.0 * u * fewest, w * w * (fewest - 1))
+    rank_x = w * w * w - cubes
+    rank_y = w * w * w - (a * a * a + b * b * b + s * s * s)
+    product = (w + s) * u_ab + (w - b) * u_as + (w - a) * u_sb
+    return tau, tau_c, ratio(3.0 * product, np.sqrt(rank_x) * np.sqrt(rank_y))
 
 
 def _scaled(value: Floats) -> Floats:
@@ -214,7 +286,7 @@ def _scaled(value: Floats) -> Floats:
     return np.asarray(small / largest if largest > 0 else small)
 
 
-def _distinct(tied: Floats) -> Integers:
+def distinct(tied: Floats) -> Integers:
     """How many distinct differences have weight, but 3 (as many as labels) if they are more, shape (resamples,)."""
     found = np.count_nonzero(tied[:_FEW_LEVELS], axis=0)
     # The first of them mostly settle it: three have weight in every resample.
@@ -223,11 +295,11 @@ def _distinct(tied: Floats) -> Integers:
     return np.asarray(np.minimum(found, _LABELS), dtype=np.int64)
 
 
-def _running(weight: Floats) -> Floats:
-    """Cumulative weights, beginning with 0, shape (cells + 1, resamples)."""
-    running = np.zeros((weight.shape[0] + 1, weight.shape[1]))
+def accumulate(weight: Floats, running: Floats) -> Floats:
+    """Puts cumulative weights, beginning with 0, into an array (cells + 1, resamples); returns the last ones."""
+    running[0] = 0.0
     np.cumsum(weight, axis=0, out=running[1:])
-    return running
+    return np.array(running[-1])
 
 
 def _below(high: Floats, low: Floats) -> Integers:
@@ -235,8 +307,10 @@ def _below(high: Floats, low: Floats) -> Integers:
     return np.stack([np.searchsorted(low, high, side="left"), np.searchsorted(low, high, side="right")])
 
 
-def _wins(of_high: Floats, running_low: Floats, below: Integers) -> Floats:
+def wins(of_high: Floats, running_low: Floats, below: Integers, work: Floats) -> Floats:
     """Sum over the cells of one class of weight times (the other's weight below it, plus that not above it)."""
-    under = running_low[below[0]]
-    under += running_low[below[1]]
-    return np.asarray(np.einsum("cr,cr->r", of_high, under))
+    under, level = (
+        np.einsum("cr,cr->r", of_high, np.take(running_low, cells, axis=0, out=work[: cells.size], mode="clip"))
+        for cells in below
+    )
+    return np.asarray(under + level)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "facts_of", "slices_of"]
 
 _SAME = LABELS.index("same")
-_MOST_VALUES = 50
+_COLUMNS = ("setting", "language", "subject")
+_MOST_VALUES = 50  # of a column that is asked for: more are no slices, but ids or texts
 _THIRDS = {"length": ("short", "medium", "long"), "gap": ("small", "medium", "large")}
 
 
@@ -152,11 +153,11 @@ def slices_of(dataset: Dataset, by: Sequence[str] = ()) -> Iterator[tuple[str, M
     A slice without a comparison is left out.
 
     Raises:
-        UserError: a column is not there, or has more than 50 values, or values that are no text or numbers.
+        UserError: a column of `by` is not there, or has more than 50 values, or values that are no text or numbers.
     """
     facts = facts_of(dataset)
     yield "overall", np.ones(len(dataset), dtype=np.bool_)
-    for column in dict.fromkeys(("setting", "language", "subject", *by)):
+    for column in dict.fromkeys((*_COLUMNS, *by)):
         yield from _by_column(dataset, column)
     yield from _thirds(dataset, facts)
     reference = np.array([c.reference is not None for c in dataset], dtype=np.bool_)
@@ -189,7 +190,7 @@ def _values(dataset: Dataset, column: str) -> list[str | None]:
     if odd is not None:
         raise UserError(f"--by {column}: a value is a {type(odd).__name__}, not text or a number")
     values = [None if value is None else str(value) for value in found]
-    if len(set(values)) > _MOST_VALUES:
+    if column not in _COLUMNS and len(set(values)) > _MOST_VALUES:
         raise UserError(f"--by {column}: {len(set(values))} different values; at most {_MOST_VALUES} can be slices")
     return values
 

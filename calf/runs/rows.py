@@ -180,7 +180,7 @@ def floor_rows(dataset: Dataset, whole: Dataset, seed: int, view: View | None = 
     return _floors[key]
 
 
-_MOST_FLOORS = 8
+_MOST_FLOORS = 32
 _floors: dict[tuple[str, str, str, int, View], list[Row]] = {}  # the metrics of one command share their floors
 
 

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from calf.analysis import Observations
+from calf.analysis.annotators import Annotations
 
 
 def examples(number: int) -> settings:
@@ -32,7 +33,10 @@ def make(label, verdict, difference=None, group=None, weight=None, scale=None, *
 
 @st.composite
 def observations(draw, least: int = 0, most: int = 14, repeats: int = 3) -> Observations:
-    """Few rows with ties, constants, missing classes, failures, repeated judgments and one group or more."""
+    """Few rows with ties, constants, missing classes, failures, repeated judgments and one group or more.
+
+    Groups never straddle folds; the rows of a comparison share what is known of it.
+    """
     labels = st.sampled_from(draw(st.sampled_from([(0, 1, 2), (0, 1), (0,), (2,), (1, 2)])))
     verdicts = st.sampled_from(draw(st.sampled_from([(0, 1, 2, 3), (0, 1), (0, 1, 2), (0,), (3,), (2, 3)])))
     differences = draw(
@@ -46,13 +50,54 @@ def observations(draw, least: int = 0, most: int = 14, repeats: int = 3) -> Obse
         )
     )
     groups = st.integers(0, draw(st.integers(0, 6))).map(lambda code: 7 * code - 11)
+    orders = draw(st.sampled_from(["unknown", "given", "swapped", "both", "response"]))
+    lengths = st.integers(0, draw(st.sampled_from([0, 2, 400])))
+    humans, folds = draw(st.booleans()), draw(st.integers(1, 5))
     rows = []
-    for _ in range(draw(st.integers(least, most))):
+    for comparison in range(draw(st.integers(least, most))):
         label, group, times = draw(labels), draw(groups), draw(st.integers(1, repeats))
+        preferred_known = label != 2 and draw(st.booleans())
+        about = {
+            "comparison": 5 * comparison + 2,
+            "label": label,
+            "group": group,
+            "weight": 1 / times,
+            "fold": group % folds,
+            "length_a": draw(lengths),
+            "length_b": draw(lengths),
+            "human": draw(st.integers(-1, 1)) if humans else -1,
+            "overlap": draw(st.sampled_from([0.0, 0.25, 0.3, 1.0])) if preferred_known else np.nan,
+        }
         for _ in range(times):
             verdict = draw(verdicts)
-            rows.append((label, verdict, 0.0 if verdict == 3 else draw(differences), group, 1 / times))
-    return make(*(list(column) for column in zip(*rows, strict=True))) if rows else make([], [])
+            given, swapped = {
+                "unknown": (-1, -1),
+                "given": (verdict, -1),
+                "swapped": (-1, verdict),
+                "response": (verdict, verdict),
+            }.get(orders) or (draw(verdicts), draw(verdicts))
+            difference = 0.0 if verdict == 3 else draw(differences)
+            rows.append({**about, "verdict": verdict, "difference": difference, "given": given, "swapped": swapped})
+    return make(**{name: [row[name] for row in rows] for name in rows[0]}) if rows else make([], [])
+
+
+@st.composite
+def annotated(draw, **bounds) -> tuple[Observations, Annotations | None]:
+    """The same, and single people's labels of some of the comparisons, or none at all."""
+    seen = draw(observations(**bounds))
+    return seen, draw(annotations_of(seen)) if draw(st.booleans()) else None
+
+
+@st.composite
+def annotations_of(draw, seen: Observations) -> Annotations:
+    """None to four labels of each comparison, by five people."""
+    labels = st.sampled_from(draw(st.sampled_from([(0, 1, 2), (0, 1), (2,)])))
+    rows = []
+    for comparison, group in sorted({*zip(seen.comparison.tolist(), seen.group.tolist(), strict=True)}):
+        people = draw(st.lists(st.integers(0, 4), max_size=4, unique=True))
+        rows += [(comparison, 3 * person - 4, draw(labels), group) for person in people]
+    comparison, annotator, label, group = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    return Annotations(comparison, annotator, label.astype(np.int8), group)
 
 
 def whole(seen: Observations) -> np.ndarray:

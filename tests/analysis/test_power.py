@@ -141,6 +141,13 @@ def test_what_is_undefined_says_why(a, b, group, reason):
     assert found.smallest_difference is found.power is found.groups_needed is found.comparisons_needed is None
 
 
+def test_no_plan_is_below_two_groups():
+    right = np.ones(100)
+    found = paired_power(right, (np.arange(100) > 0) * 1.0, np.arange(100), difference=1.0)
+    assert found.smallest_difference < 0.05
+    assert (found.groups_needed, found.comparisons_needed) == (2, 2)
+
+
 def test_no_difference_asked_for_gives_no_plan():
     found = paired_power(*two_metrics(50, 3))
     assert found.undefined == ""

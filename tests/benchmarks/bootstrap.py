@@ -39,14 +39,8 @@ def synthetic() -> Observations:
     group = np.concatenate((np.arange(GROUPS), chance.integers(0, GROUPS, COMPARISONS - GROUPS)))
     label = chance.choice(3, COMPARISONS, p=[0.5, 0.37, 0.13]).astype(np.int8)
     difference = np.round(0.2 * CODE[label] + chance.normal(size=COMPARISONS), 4)
-    return Observations(
-        label=label,
-        verdict=np.where(difference > 0, 0, np.where(difference < 0, 1, 2)).astype(np.int8),
-        difference=difference,
-        group=group,
-        weight=np.ones(COMPARISONS),
-        scale=np.zeros(COMPARISONS, dtype=np.int64),
-    )
+    verdict = np.where(difference > 0, 0, np.where(difference < 0, 1, 2)).astype(np.int8)
+    return Observations.of(label, verdict, difference, group)
 
 
 def timed(work: Callable[[], np.ndarray], times: int = 5) -> tuple[float, np.ndarray]:
@@ -106,12 +100,14 @@ def main() -> None:
         values = []
         for rows in taken:
             x, y = seen.difference[rows], CODE[seen.label[rows]]
-            values.append([f(x, y).statistic for f in (stats.kendalltau, stats.spearmanr, stats.pearsonr)])
+            tau_c = stats.kendalltau(x, y, variant="c")
+            found = (stats.kendalltau(x, y), tau_c, stats.spearmanr(x, y), stats.pearsonr(x, y))
+            values.append([one.statistic for one in found])
         return np.array(values)
 
     for what, resamples, ours, plain, name in (
         ("accuracy, macro-F1, kappa", COUNT_RESAMPLES, counted, counted_plainly, "scikit-learn"),
-        ("Kendall tau-b, Spearman, Pearson", RANK_RESAMPLES, ranked, ranked_plainly, "scipy"),
+        ("tau-b, tau-c, Spearman, Pearson", RANK_RESAMPLES, ranked, ranked_plainly, "scipy"),
     ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

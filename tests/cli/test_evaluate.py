@@ -19,9 +19,15 @@ from typing import Any
 
 import pytest
 
-KEYS = """metric dataset slice n coverage accuracy accuracy_low accuracy_high accuracy_failed_right decided_accuracy
-macro_f1 macro_f1_symmetric kappa kappa_symmetric kendall_tau kendall_tau_symmetric spearman spearman_symmetric pearson
-pearson_symmetric tie_rate""".split()
+KEYS = """metric dataset slice n groups few_groups no_majority order rule coverage accuracy accuracy_low accuracy_high
+accuracy_failed_right decided_accuracy macro_f1 macro_f1_symmetric kappa kappa_symmetric kendall_tau
+kendall_tau_symmetric tau_c tau_c_symmetric spearman spearman_symmetric pearson pearson_symmetric tie_rate acc_eq
+acc_eq_cv acc_eq_gap tie_threshold acc_eq_chance acc_eq_cv_chance precision_same recall_same f1_response_a
+f1_response_b f1_same flip_rate first_position_rate accuracy_consistent retest_agreement rerun_variance
+accuracy_longer_preferred accuracy_shorter_preferred accuracy_length_balanced length_log_loss_gain human_preferred_rate
+human_preferred_rate_people accuracy_low_overlap accuracy_high_overlap overlap_gap accuracy_leave_one_out
+pairwise_agreement cohen_kappa fleiss_kappa krippendorff_alpha alt_winning_rate alt_advantage alt_annotators alt_epsilon
+confusion_response_a_failed confusion_same_same undefined""".split()
 
 
 def rows_of(done: Any) -> list[dict[str, Any]]:
@@ -55,7 +61,11 @@ def test_json_is_one_object_with_flat_rows_and_the_floors(calf: Any) -> None:
                 assert math.isfinite(value), key
     overall = [r["metric"] for r in table["rows"] if r["slice"] == "overall"]
     assert overall == ["rouge-l", "longer", "always-a", "always-b", "random", "shorter", "always-model"]
-    assert {r["slice"] for r in table["rows"]} >= {"setting=human_vs_model", "language=zh", "subject=law"}
+    assert {r["slice"] for r in table["rows"]} >= {
+        *("setting=human_vs_model", "language=zh", "subject=law", "length=short", "gap=large", "reference=yes"),
+        *("macro:setting", "macro:language", "gap:human_vs_human-human_vs_model"),
+    }
+    assert {tuple(one) for one in table["rows"]} == {tuple(table["rows"][0])}, "every row has every key"
     assert not row(done, "longer")["floor"]
     assert row(done, "shorter")["floor"]
 
@@ -269,6 +279,10 @@ def test_repeats_are_further_lines_and_share_the_weight(calf: Any, workspace: Pa
         (("--metric", "rouge-l[tokenizer=rouge]", "--language", "zh"), "tokenizer"),
         (("--metric", "rouge-l", "--limit", "0"), "--limit"),
         (("--metric", "rouge-l", "--order", "sideways"), "--order"),
+        (("--metric", "rouge-l", "--rule", "first-order"), "does not fit the order 'given'"),
+        (("--metric", "rouge-l", "--by", "colour"), "has no column 'colour'"),
+        (("--metric", "rouge-l", "--by", "response_a"), "at most 50"),
+        (("--metric", "rouge-l", "--alt-epsilon", "2"), "epsilon"),
         ((), "--metric"),
     ],
 )
@@ -358,7 +372,7 @@ def test_a_part_never_replaces_the_result_of_the_whole(calf: Any, workspace: Pat
     assert row(part, "rouge-l")["n"] == 12
     assert (folder / "result.json").read_bytes() == before
     assert len(json.loads((folder / "timing.json").read_text())["sessions"]) == 1, "the judgments of the first are gone"
-    assert calf("leaderboard", "--output", "-").stdout.count("| rouge-l |") == board.count("| rouge-l |") == 2
+    assert calf("leaderboard", "--output", "-").stdout.count("| rouge-l |") == board.count("| rouge-l |") == 3
     calf("evaluate", "--metric", "rouge-l")
     assert (folder / "result.json").read_bytes() == before
 
@@ -395,11 +409,93 @@ def test_folders_that_cannot_be_written_are_said_in_one_line(calf: Any, workspac
 def test_a_broken_run_breaks_itself_only(calf: Any, workspace: Path, name: str) -> None:
     broken = run_folder(workspace, calf("evaluate", "--metric", "longer", "--format", "json"))
     calf("evaluate", "--metric", "shorter")
-    (broken / f"{name}.json").write_text('{"schema": 1}')
+    (broken / f"{name}.json").write_text('{"schema": 2}')
     states = [run["state"] for run in json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]]
     assert states == (["complete"] * 2 if name == "timing" else ["broken", "complete"])
     assert f"{name}.json" in calf("runs", "show", "longer", check=2).stderr
     calf("runs", "list")
+
+
+def test_an_older_result_is_made_again_from_its_judgments(calf: Any, workspace: Path) -> None:
+    log = workspace / "log"
+    words = ("evaluate", "--metric", f"mine.py:Slow[log={log}]", "--format", "json")
+    done = calf(*words)
+    folder, asked = run_folder(workspace, done), log.read_text()
+    before = snapshot(folder)
+    (floors,) = (workspace / "runs" / "floors").iterdir()
+    for path in (folder / "result.json", folder / "manifest.json", folder / "timing.json", floors):
+        older = {**json.loads(path.read_text()), "schema": 1}
+        path.write_text(json.dumps({key: value for key, value in older.items() if key != "beside"}))
+    (listed,) = json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]
+    assert listed["state"] == "not finished"
+    assert "has no result yet" in calf("runs", "show", folder.name, check=2).stderr
+    assert calf(*words).stdout == done.stdout
+    assert log.read_text() == asked, "nothing is judged again"
+    for name in ("scores.csv", "result.json"):
+        assert (folder / name).read_bytes() == before[name]
+
+
+def annotated_file(workspace: Path) -> list[dict[str, Any]]:
+    """Thirty comparisons of which people said several things, as `people.jsonl`."""
+    rng = random.Random(5)
+    records = []
+    for n in range(30):
+        said = [rng.choice(["response_a", "response_b", "same"]) for _ in range(n % 4)]
+        records.append(
+            {
+                "id": f"c{n}", "question": f"question {n}", "response_a": "word " * rng.randint(1, 9),
+                "response_b": "word " * rng.randint(1, 9), "label": said[0] if said else "same", "language": "en",
+                "setting": "model_vs_model", "level": ["easy", "hard"][n % 2],
+                "annotations": [{"annotator": f"p{k}", "label": label} for k, label in enumerate(said)],
+            }
+        )  # fmt: skip
+    (workspace / "people.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return records
+
+
+def test_people_stand_beside_the_metrics_where_they_were_asked(calf: Any, workspace: Path) -> None:
+    records = annotated_file(workspace)
+    words = ("evaluate", "--metric", "longer", "--dataset", "people.jsonl")
+    done = calf(*words, "--format", "json")
+    overall = [r["metric"] for r in rows_of(done) if r["slice"] == "overall"]
+    assert overall == ["longer", "human", "always-a", "always-b", "random", "shorter", "always-model"]
+    people = row(done, "human")
+    assert people["n"] == sum(len(record["annotations"]) > 1 for record in records)
+    assert people["accuracy"] == pytest.approx(people["pairwise_agreement"], abs=1e-12), "at most three people each"
+    assert not people["floor"]
+    assert row(done, "human", "unanimous")["accuracy"] == 1.0
+    split = 0
+    for record in records:
+        labels = [a["label"] for a in record["annotations"]]
+        split += len(labels) > 1 and max(map(labels.count, labels)) * 2 <= len(labels)
+    assert row(done, "longer")["no_majority"] == people["no_majority"] == split > 0
+    assert row(done, "longer", "majority")["no_majority"] == 0
+    assert "human" in calf(*words).stdout
+    board = calf("leaderboard", "--output", "-").stdout
+    assert board.count("| **human** |") == 3
+    # A selection without annotations has no such row.
+    few = calf(*words, "--format", "json", "--limit", 1)
+    assert row(few, "longer")["n"] == 1
+    assert ("human" in {r["metric"] for r in rows_of(few)}) == (
+        row(few, "longer")["accuracy_leave_one_out"] is not None
+    )
+
+
+def test_how_judgments_are_looked_at_changes_nothing_on_disk(calf: Any, workspace: Path) -> None:
+    annotated_file(workspace)
+    words = ("evaluate", "--metric", "mine.py:First", "--dataset", "people.jsonl", "--order", "both")
+    plain = calf(*words, "--format", "json")
+    before = snapshot(run_folder(workspace, plain))
+    assert (row(plain, "mine.py:First")["flip_rate"], row(plain, "mine.py:First")["first_position_rate"]) == (1, 1)
+    first = row(calf(*words, "--rule", "first-order", "--format", "json"), "mine.py:First")
+    assert (first["rule"], first["tie_rate"], first["flip_rate"]) == ("first-order", 0, 1)
+    mean = row(calf(*words, "--rule", "mean-probabilities", "--format", "json"), "mine.py:First")
+    assert (mean["rule"], mean["tie_rate"]) == ("mean-probabilities", 1)
+    by = calf(*words, "--by", "level", "--alt-epsilon", 0.1, "--format", "json")
+    assert row(by, "mine.py:First", "level=easy")["n"] == row(by, "always-a", "level=hard")["n"] == 15
+    assert row(by, "human", "level=easy")["alt_epsilon"] == row(by, "random")["alt_epsilon"] == 0.1
+    assert snapshot(run_folder(workspace, plain)) == before
+    assert calf(*words, "--format", "json").stdout == plain.stdout
 
 
 def test_a_metric_that_refuses_the_dataset_leaves_nothing_behind(calf: Any, workspace: Path) -> None:

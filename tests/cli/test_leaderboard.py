@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -30,14 +31,16 @@ def test_markdown_has_everything(calf: Any, workspace: Path, runs: Path) -> None
     assert "human vs human" in table[0]
     names = [line.split(" | ")[0].removeprefix("| ") for line in table]
     assert {"rouge-l", "rouge-l[measure=recall]", "*always-a* (floor)"} <= set(names)
-    assert names.count("*longer* (floor)") == 2, "a floor that was run is marked, once as a row, once as a command"
+    assert names.count("*longer* (floor)") == 3, "a floor that was run is marked: a row, what is behind it, a command"
     assert "rouge-1" not in names
     assert "cover only a part" in text
     assert "`calf evaluate --metric rouge-l --dataset sample`" in text
     assert "GPT-4o" in text.partition("## Published figures")[2]
     assert "GPT-4o" not in text.partition("## Published figures")[0]
-    for line in table:
-        assert line.count(" | ") in {table[0].count(" | "), 2, 5}
+    blocks = [list(block) for begins, block in itertools.groupby(lines, lambda line: line.startswith("| ")) if begins]
+    assert len(blocks) == 4, "accuracies, what is behind them, commands, published figures"
+    assert all(len({line.count(" | ") for line in block}) == 1 for block in blocks)
+    assert {"rank", "acc_eq", "length-balanced"} <= {cell for block in blocks[:2] for cell in block[0].split(" | ")}
 
 
 def test_accuracies_and_order_are_those_of_the_runs(calf: Any, runs: Path) -> None:
@@ -56,7 +59,7 @@ def test_the_committed_files_are_enough(calf: Any, workspace: Path, runs: Path) 
     before = calf("leaderboard", "--output", "-").stdout
     kept = workspace / "kept"
     for path in runs.rglob("*"):
-        if path.name in {"manifest.json", "result.json", "timing.json"} or path.parent.name == "floors":
+        if path.name in {"manifest.json", "result.json", "timing.json"} or path.parent.name in {"floors", "ranks"}:
             target = kept / path.relative_to(runs)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from calf.decide import Judgment
 from calf.errors import DataError
-from calf.runs.store import Journal, RunFolder, read_scores, write_atomically
+from calf.runs.store import _KEYS, SCHEMA, Journal, RunFolder, read_scores, write_atomically
 from calf.types import Failure, Opinion, Score
 
 texts = st.text(max_size=30)
@@ -111,6 +111,31 @@ def test_a_foreign_or_broken_json_file_is_named(tmp_path: Path) -> None:
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DataError, match=r"manifest\.json"):
             folder.read("manifest")
+
+
+def test_of_schema_1_what_was_run_is_kept_and_what_it_says_is_made_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write("timing", {"seconds": 1.0, "sessions": []})
+    assert json.loads((tmp_path / "timing.json").read_text())["schema"] == SCHEMA == 2
+    for name, keys in _KEYS.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"schema": 1, **dict.fromkeys(keys, 0)}))
+    assert folder.read("manifest") is not None
+    assert folder.read("timing") is not None
+    assert folder.read("result") is None
+    (tmp_path / "some-floors.json").write_text(json.dumps({"schema": 1, "rows": []}))
+    assert folder.read("some-floors") is None
+
+
+@pytest.mark.parametrize("name", ["manifest", "result", "timing"])
+def test_a_missing_key_is_named(tmp_path: Path, name: str) -> None:
+    folder = RunFolder(tmp_path)
+    table = dict.fromkeys(_KEYS[name], 0)
+    folder.write(name, table)
+    assert folder.read(name) == {"schema": SCHEMA, **table}
+    for key in _KEYS[name]:
+        folder.write(name, {other: 0 for other in table if other != key})
+        with pytest.raises(DataError, match=f"{name}.json: '{key}' is missing"):
+            folder.read(name)
 
 
 def test_writing_atomically_leaves_the_old_file_on_failure(tmp_path: Path) -> None:
