@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from calf.analysis.alternative import alternative_test
-from calf.analysis.annotators import AGREEMENTS, agreement_row, leave_one_out
+from calf.analysis.annotators import AGREEMENTS
 from calf.analysis.biases import length_shares, origin_shares, overlap_shares
 from calf.analysis.bootstrap import COUNT_RESAMPLES, RANK_RESAMPLES, resample_sums
 from calf.analysis.counts import COUNT_STATISTICS, confusion, ratio
@@ -16,10 +15,11 @@ from calf.analysis.logistic import length_gain
 from calf.analysis.mirrored import Mirrored
 from calf.analysis.observations import integer_weights
 from calf.analysis.orders import order_shares, retest
+from calf.analysis.people import ALTERNATIVE, put_beside_people, put_nobody, put_people
 from calf.analysis.rank import Cells, Correlations, correlations, resample_correlations
 from calf.analysis.row import FEW_GROUPS, ONE_GROUP, Row, Share
 from calf.analysis.ties import chance_levels, tie_shares
-from calf.types import FAILED, LABELS
+from calf.types import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,15 +55,8 @@ STATISTICS: tuple[str, ...] = (
 )
 """The statistics of a row, in its order; each has `<name>_low` and `<name>_high`, its 95 % interval."""
 
-_ALTERNATIVE = ("alt_winning_rate", "alt_advantage", "alt_annotators")
-_METRICS_ONLY = (
-    *("flip_rate", "accuracy_consistent", "first_position_rate"),
-    *("accuracy_low_overlap", "accuracy_high_overlap"),
-)  # nobody knows in which order people saw the responses, and overlap is of the preferred one, not of each target
-_PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *_ALTERNATIVE)
+_PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *ALTERNATIVE)
 _CONFUSION = tuple(f"confusion_{label}_{verdict}" for label in LABELS for verdict in (*LABELS, "failed"))
-
-_GRID = 2.0**32  # shares of it add up exactly
 
 _NO_COMPARISON = "no comparison"
 _NOT_JUDGED = "no comparison was judged"
@@ -71,9 +64,6 @@ _EQUAL_DIFFERENCES = "every score difference is equal"
 _EQUAL_LABELS = "every label is equal"
 _SCALES = "scores of different models are not pooled over languages"
 _ONE_FOLD = "all judged comparisons are in one fold"
-_NOT_ANNOTATED = "no comparison has two annotators"
-_OF_PEOPLE = "said of people: the rows of the metric human have it"
-_OF_METRICS = "said of metrics, not of people"
 
 _WHY_UNDEFINED = {
     "decided_accuracy": "every label is same",
@@ -140,11 +130,11 @@ def measure(
     _put_correlations(row, observations, weight, group, codes.size, seed)
     shares = _shares(row, observations, weight, unit, seed)
     if annotations is None or not len(annotations):
-        _put_nobody(row, shares, observations)
+        put_nobody(row, shares, observations)
     elif people:
-        _put_people(row, shares, observations, weight, annotations, seed)
+        put_people(row, shares, observations, weight, annotations, seed)
     else:
-        _put_beside_people(row, shares, observations, weight, annotations, epsilon)
+        put_beside_people(row, shares, observations, weight, annotations, epsilon)
     counts = confusion(observations.label, observations.verdict, weight, group, codes.size)
     columns = _Columns.of(shares, group, codes.size)
     table = np.concatenate((counts.reshape(codes.size, -1), columns.table), axis=1)
@@ -209,7 +199,7 @@ def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) 
     """The shares of a metric's ties, orders and biases; puts what has no interval into the row."""
     label, verdict, judged = seen.label, seen.verdict, seen.judged
     again = retest(label, verdict, weight, seen.comparison)
-    _put_plain(row, "rerun_variance", again.variance, again.reason)
+    row.plain_or_undefined("rerun_variance", again.variance, again.reason)
     shares = {
         **order_shares(label, seen.given, seen.swapped, weight),
         "retest_agreement": again.agreement,
@@ -232,7 +222,7 @@ def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) 
     for name, value in zip(("acc_eq", "acc_eq_cv"), chance, strict=True):
         # As accuracy does, it counts a failed judgment as wrong.
         level = value * float(weight[judged].sum() / weight.sum())
-        _put_plain(row, f"{name}_chance", level, fitted[name].reason)
+        row.plain_or_undefined(f"{name}_chance", level, fitted[name].reason)
     return {**shares, **fitted}
 
 
@@ -243,60 +233,6 @@ def _one_fold(shares: Mapping[str, Share], group: Integers) -> dict[str, Share]:
     return {
         name: replace(share, reason=_ONE_FOLD) if share.reason == ONE_GROUP else share for name, share in shares.items()
     }
-
-
-def _put_nobody(row: Row, shares: dict[str, Share], seen: Observations) -> None:
-    nothing = np.zeros(len(seen))
-    shares["accuracy_leave_one_out"] = Share(nothing, nothing, _NOT_ANNOTATED)
-    for name in AGREEMENTS:
-        row.undefined(name, _NOT_ANNOTATED)
-    for name in _ALTERNATIVE:
-        row.undefined(name, _NOT_ANNOTATED, interval=False)
-
-
-def _put_people(
-    row: Row, shares: dict[str, Share], seen: Observations, weight: Floats, annotations: Annotations, seed: int
-) -> None:
-    """What people say of each other."""
-    shares["accuracy_leave_one_out"] = Share(weight * (seen.verdict == seen.label), weight, _NOT_ANNOTATED)
-    for name in _METRICS_ONLY:
-        shares[name] = replace(shares[name], reason=_OF_METRICS)
-    row.take(agreement_row(annotations, seed=seed))
-    for name in _ALTERNATIVE:
-        row.undefined(name, _OF_METRICS, interval=False)
-
-
-def _put_beside_people(
-    row: Row,
-    shares: dict[str, Share],
-    seen: Observations,
-    weight: Floats,
-    annotations: Annotations,
-    epsilon: float,
-) -> None:
-    """A metric in the place of each annotator, against the others."""
-    top = int(max(seen.comparison.max(), annotations.comparison.max())) + 1
-    others = leave_one_out(annotations)
-    target = np.zeros((top, len(LABELS) + 1))  # nobody says FAILED
-    np.add.at(target, (annotations.comparison[others.row], others.target), others.weight)
-    expected = np.rint(target[seen.comparison, seen.verdict] * _GRID) / _GRID
-    annotated = target[seen.comparison].sum(axis=1) > 0.5
-    shares["accuracy_leave_one_out"] = Share(weight * expected, weight * annotated, _NOT_ANNOTATED)
-    for name in AGREEMENTS:
-        row.undefined(name, _OF_PEOPLE)
-    verdict = np.full(top, FAILED, dtype=np.int8)
-    verdict[seen.comparison[::-1]] = seen.verdict[::-1]  # of repeats the first
-    test = alternative_test(annotations, verdict, epsilon=epsilon)
-    for name, value in (("alt_winning_rate", test.winning_rate), ("alt_advantage", test.average_advantage)):
-        _put_plain(row, name, value, test.reason)
-    row.plain("alt_annotators", int(test.annotators.size))
-
-
-def _put_plain(row: Row, name: str, value: float, reason: str) -> None:
-    if np.isnan(value):
-        row.undefined(name, reason, interval=False)
-    else:
-        row.plain(name, value)
 
 
 class _Columns(NamedTuple):

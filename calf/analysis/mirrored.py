@@ -1,6 +1,6 @@
 """The correlations over every row as it is and with A and B changed, from the rows as they are.
 
-They are those of `both_orders` in `calf.analysis.rank`, in half the time. With both orders, a row whose label is
+In half the time that twice the rows would take. With both orders, a row whose label is
 decided counts once as response_a, with its difference turned towards the preferred response, e, and once as response_b,
 with -e; a row with the label same counts once with its difference d and once with -d.
 """

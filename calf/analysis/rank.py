@@ -29,7 +29,6 @@ __all__ = [
     "Correlations",
     "Work",
     "accumulate",
-    "both_orders",
     "correlations",
     "distinct",
     "rank_correlations",
@@ -145,19 +144,6 @@ class Cells:
         if (self.weight != 1.0).any():
             rows *= self.weight[:, np.newaxis]
         return rows if self.row_starts.size == self.group.size else np.add.reduceat(rows, self.row_starts, axis=0)
-
-
-def both_orders(
-    difference: Floats, label: NDArray[np.int8], weight: Floats, group: Integers
-) -> tuple[Floats, NDArray[np.int8], Floats, Integers]:
-    """Every row as it is and with A and B changed, the same weight each; arrays of shape (2n,)."""
-    swapped = np.array([1, 0, 2], dtype=np.int8)[label]
-    return (
-        np.concatenate((difference, -difference)),
-        np.concatenate((label, swapped)),
-        np.concatenate((weight, weight)),
-        np.concatenate((group, group)),
-    )
 
 
 def resample_correlations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,13 @@ class Row:
     def plain(self, name: str, value: Value) -> None:
         """A value that has no interval."""
         self.values[name] = value
+
+    def plain_or_undefined(self, name: str, value: float, reason: str) -> None:
+        """A value that has no interval; undefined for that reason if it is NaN."""
+        if math.isnan(value):
+            self.undefined(name, reason, interval=False)
+        else:
+            self.plain(name, value)
 
     def put(self, name: str, value: float, resampled: Floats | None) -> None:
         """A defined value, and its interval; None for the resampled values if there is one group."""

@@ -28,6 +28,7 @@ __all__ = ["Facts", "facts_of", "slices_of"]
 
 _SAME = LABELS.index("same")
 _COLUMNS = ("setting", "language", "subject")
+_OWN_SLICES = frozenset({"length", "gap", "reference"})
 _MOST_VALUES = 50  # of a column that is asked for: more are no slices, but ids or texts
 _THIRDS = {"length": ("short", "medium", "long"), "gap": ("small", "medium", "large")}
 
@@ -177,6 +178,8 @@ def _by_column(dataset: Dataset, column: str) -> Iterator[tuple[str, Mask]]:
 
 def _values(dataset: Dataset, column: str) -> list[str | None]:
     """A column as text; None where a comparison has no value."""
+    if column in _OWN_SLICES:
+        raise UserError(f"--by {column}: CALF has slices of that name; rename the column")
     fields = set(Comparison.__dataclass_fields__) - {"annotations", "extra"}
     if column in fields:
         found = [getattr(c, column) for c in dataset]

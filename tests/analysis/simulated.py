@@ -119,3 +119,14 @@ def simulate(groups: int, seed: int) -> Observations:
     size = np.abs(chance.normal(size=groups))[group] + np.abs(chance.normal(size=n))
     difference = np.array([1.0, -1.0, 0.0])[verdict] * size
     return make(label, verdict, difference, group)
+
+
+def both_orders(difference, label, weight, group):
+    """Every row as it is and with A and B changed, the same weight each; arrays of shape (2n,)."""
+    swapped = np.array([1, 0, 2], dtype=np.int8)[label]
+    return (
+        np.concatenate((difference, -difference)),
+        np.concatenate((label, swapped)),
+        np.concatenate((weight, weight)),
+        np.concatenate((group, group)),
+    )

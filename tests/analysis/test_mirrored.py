@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
-from simulated import examples, observations, simulate
+from simulated import both_orders, examples, observations, simulate
 
 from calf.analysis.mirrored import Mirrored
 from calf.analysis.observations import integer_weights
-from calf.analysis.rank import Cells, both_orders, correlations, resample_correlations
+from calf.analysis.rank import Cells, correlations, resample_correlations
 
 
 def assert_equal_to_both_orders(difference, label, weight, group):

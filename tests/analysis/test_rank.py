@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
-from simulated import examples, make, observations, whole
+from simulated import both_orders, examples, make, observations, whole
 
 from calf.analysis.observations import integer_weights
-from calf.analysis.rank import Cells, both_orders, correlations
+from calf.analysis.rank import Cells, correlations
 
 CODE = np.array([1.0, -1.0, 0.0])
 NAMES = ("kendall_tau", "tau_c", "spearman", "pearson")
