@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from scipy import stats
-from simulated import examples, make, observations, simulate, whole
+from simulated import both_orders, examples, make, observations, simulate, whole
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from calf.analysis.bootstrap import (
@@ -19,7 +19,7 @@ from calf.analysis.bootstrap import (
 )
 from calf.analysis.counts import COUNT_STATISTICS, accuracy, confusion, kappa, macro_f1
 from calf.analysis.observations import integer_weights
-from calf.analysis.rank import Cells, both_orders, correlations, resample_correlations
+from calf.analysis.rank import Cells, correlations, resample_correlations
 
 CODE = np.array([1.0, -1.0, 0.0])
 ORACLES = (stats.kendalltau, partial(stats.kendalltau, variant="c"), stats.spearmanr, stats.pearsonr)
