@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from calf.runs.outcomes import Outcomes
     from calf.runs.run import Run
 
-__all__ = ["Differences", "compare", "compare_runs", "titles_of"]
+__all__ = ["LEAST_COVERAGE", "Differences", "compare", "compare_runs", "titles_of"]
 
 Line = dict[str, Any]
+
+LEAST_COVERAGE = 0.95
+"""A run that judged a smaller share of what it covers has no rank."""
 
 _FIGURES = ("difference", "low", "high", "p_permutation", "p_adjusted", "p_mcnemar")
 _HARDEST = 20
@@ -58,9 +61,10 @@ class Differences:
             pairs of the slice by step-down max-T), `p_mcnemar` (a description: it ignores groups), `few_groups` (fewer
             than 50: intervals are too short), `undefined`. Of repeats, the share of the judged ones that is right.
         ranks: for every slice and run `run`, `metric`, `floor`, `slice`, `rank` (1 + the number of runs that are
-            significantly better: `p_adjusted` at most 0.05; None if it judged nothing there); and over the comparisons
-            that the run covers, a failed one wrong, as `calf.evaluate` has it: `n`, `groups`, `few_groups`, `coverage`
-            (the share that was judged), `accuracy` with `accuracy_low` and `accuracy_high`, and `undefined`.
+            significantly better: `p_adjusted` at most 0.05; None, and better than none, if it failed on more than one
+            in twenty there, since what it judged may be the easier part); and over the comparisons that the run covers,
+            a failed one wrong, as `calf.evaluate` has it: `n`, `groups`, `few_groups`, `coverage` (the share that was
+            judged), `accuracy` with `accuracy_low` and `accuracy_high`, and `undefined`.
         agreement: for every two runs `a`, `b`, `n` (comparisons that both judged), `kappa` (Cohen's) of their verdicts.
         ensembles: for every slice the accuracy of `majority-vote` (the most frequent verdict, same if several are) and
             of `oracle` (right if any run is) over the comparisons that all runs cover: `ensemble`, `slice`, and from
@@ -202,14 +206,17 @@ def _slice(
         np.column_stack((repeats, common, common)).astype(np.int64),
         group,
     )
+    ranked = np.array([(line["coverage"] or 0.0) >= LEAST_COVERAGE for line in lines[: len(about)]])
     ranking = [
         {
             **{key: run[key] for key in ("run", "metric", "floor")},
             "slice": "",
-            "rank": int(rank) if line["coverage"] else None,
+            "rank": int(rank) if takes_part else None,
             **line,
         }
-        for run, rank, line in zip(about, ranks(tests, len(about)), lines, strict=False)
+        for run, rank, takes_part, line in zip(
+            about, ranks(tests, len(about), ranked=ranked), ranked, lines, strict=False
+        )
     ]
     ensembles = [{"ensemble": kind, "slice": "", **line} for kind, line in zip(right, lines[len(about) :], strict=True)]
     return pairs, ranking, ensembles

@@ -234,9 +234,10 @@ _INTRODUCTION = (
     "Written by `calf leaderboard`; do not edit. Accuracy is agreement with people over three outcomes (a failed "
     "judgment counts as wrong), in brackets its 95 % interval by bootstrap over groups. Rank is 1 + the number of "
     "runs that are significantly better (paired sign-flip test over groups, adjusted for all pairs by step-down "
-    "max-T, 0.05): runs of one rank are not told apart. Macro-F1, kappa and tau-b count every comparison in both "
-    "orders, half weight each. Floors are in italics: no metric, but what a metric must beat. **human** is each "
-    "annotator against the majority of the others. Time: of judging, on the machine of the run."
+    "max-T, 0.05): runs of one rank are not told apart, and a run that failed on more than 5 % has none. "
+    "Macro-F1, kappa and tau-b count every comparison in both orders, half weight each. Floors are in italics: no "
+    "metric, but what a metric must beat. **human** is each annotator against the majority of the others. Time: "
+    "of judging, on the machine of the run."
 )
 _BEHIND_IT = (
     "Behind the accuracy: acc_eq is tie-calibrated accuracy with the threshold from other groups, chance the same "

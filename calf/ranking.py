@@ -27,11 +27,11 @@ class Ranking:
     """Ranks of runs on one dataset.
 
     Attributes:
-        ranks: by id of run; empty if they cannot be made.
+        ranks: by id of run, None for one that failed too often; empty if they cannot be made.
         reason: why they cannot.
     """
 
-    ranks: Mapping[str, int]
+    ranks: Mapping[str, int | None]
     reason: str = ""
 
 

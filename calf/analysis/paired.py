@@ -130,7 +130,7 @@ def paired_tests(right: Floats, judged: NDArray[np.bool_], group: Integers, *, s
     )
 
 
-def ranks(tests: PairedTests, metrics: int, alpha: float = 0.05) -> Integers:
+def ranks(tests: PairedTests, metrics: int, alpha: float = 0.05, ranked: NDArray[np.bool_] | None = None) -> Integers:
     """1 + the number of metrics that are significantly better (adjusted p at most `alpha`), shape (M,).
 
     Metrics that cannot be told apart may share a rank, and need not be alike in what they can be told apart from.
@@ -139,9 +139,12 @@ def ranks(tests: PairedTests, metrics: int, alpha: float = 0.05) -> Integers:
         tests: of `paired_tests`.
         metrics: the number of metrics, M.
         alpha: the chance of any wrong "better" that is accepted.
+        ranked: which metrics take part, shape (M,); those that do not are better than none. None: all.
     """
     worse = np.where(tests.difference > 0, tests.b, tests.a)
     told_apart = (tests.p_adjusted <= alpha) & (tests.difference != 0)
+    if ranked is not None:
+        told_apart &= ranked[tests.a] & ranked[tests.b]
     return 1 + np.bincount(worse[told_apart], minlength=metrics).astype(np.int64)
 
 

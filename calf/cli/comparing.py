@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calf.analysis.row import FEW_GROUPS
 from calf.cli.output import console_of, name_of, table_of
-from calf.comparing import compare_runs
+from calf.comparing import LEAST_COVERAGE, compare_runs
 from calf.formatting import interval, reasons, write_csv
 from calf.metrics.options import parse_pairs
 from calf.runs.choosing import choose
@@ -126,8 +126,8 @@ def _coverage(found: Differences, overall: Sequence[Line]) -> Iterator[str]:
         yield f"{common} comparisons are covered by all runs, of up to {most} that one covers."
     if len(sizes) > 1 or sizes != {most}:
         yield (
-            f"Each pair is compared on what both judged: {_range(sizes)} comparisons. Runs that judged only a part are "
-            "ranked by what they judged; a failed judgment is wrong in the accuracy."
+            f"Each pair is compared on what both judged: {_range(sizes)} comparisons. A failed judgment is wrong in "
+            f"the accuracy; a run that failed on more than {1 - LEAST_COVERAGE:.0%} has no rank."
         )
     else:
         yield f"All judged the same {most} comparisons in {overall[0]['groups']} groups."

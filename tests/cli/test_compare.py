@@ -208,10 +208,13 @@ def test_pairs_equal_a_brute_force_computation(compare: Compare, runs: Path, tmp
     assert [{key: pair[key] for key in expected[0]} for pair in overall] == [
         pytest.approx(e, abs=1e-12) for e in expected
     ]
-    for row in found["ranks"]:
-        if row["slice"] == "overall":
-            better = [p for p in overall if p["p_adjusted"] <= 0.05 and _winner(p) not in (None, row["run"])]
-            assert row["rank"] == 1 + sum(row["run"] in (p["a"], p["b"]) for p in better)
+    rows = [row for row in found["ranks"] if row["slice"] == "overall"]
+    ranked = {row["run"] for row in rows if row["coverage"] >= 0.95}
+    assert len(ranked) == len(rows) - 1
+    for row in rows:
+        better = [p for p in overall if p["p_adjusted"] <= 0.05 and {p["a"], p["b"]} <= ranked and _winner(p)]
+        lost = [p for p in better if row["run"] in (p["a"], p["b"]) and _winner(p) != row["run"]]
+        assert row["rank"] == (1 + len(lost) if row["run"] in ranked else None)
 
 
 def _winner(pair: dict[str, Any]) -> str | None:
@@ -250,6 +253,11 @@ def test_failed_judgments_and_parts_shrink_the_common_part(calf: Any, compare: C
     assert [nothing[key] for key in FIGURES] == [None] * 6
     assert "no comparison that both judged" in nothing["undefined"]
     assert only(found["ranks"], metric="always-model", slice="setting=human_vs_human")["rank"] is None
+    overall = only(found["ranks"], metric="always-model", slice="overall")
+    assert (overall["rank"], overall["coverage"]) == (None, pytest.approx(128 / 192)), (
+        "it judged the part that it could"
+    )
+    assert only(found["ranks"], metric="always-model", slice="setting=human_vs_model")["rank"] is not None
     table = calf("compare", *names, "--runs", runs).stdout
     assert "60 comparisons are covered by all runs, of up to 192" in table
     smallest = min(pair["n"] for pair in found["pairs"] if pair["slice"] == "overall")
