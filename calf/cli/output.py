@@ -140,7 +140,9 @@ def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
     if overall[0]["no_majority"]:
         yield f"{overall[0]['no_majority']} comparisons have no majority of annotators; their stored label counts."
     few = [row["slice"] for row in rows if row["few_groups"] and row["metric"] == rows[0]["metric"]]
-    if few:
+    if "overall" in few:
+        yield f"fewer than {FEW_GROUPS} groups: all intervals are too short."
+    elif few:
         yield f"fewer than {FEW_GROUPS} groups, so that intervals are too short: {', '.join(dict.fromkeys(few))}."
     shown = {name for table in (_OVERALL, _BEHIND) for _, name in table} | {"accuracy", "acc_eq_cv"}
     for row in overall:
