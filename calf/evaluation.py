@@ -10,6 +10,7 @@ from calf.analysis.measures import EPSILON
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
 from calf.decide import RULES
+from calf.engine.budget import Spending
 from calf.errors import StoppedError, UserError
 from calf.metrics.base import Preparation
 from calf.metrics.registry import LoadedMetric, load_metric
@@ -79,6 +80,7 @@ def evaluate(
     rule: Rule | None = None,
     by: str | Sequence[str] = (),
     alt_epsilon: float = EPSILON,
+    spending: Spending | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Judges a dataset with a metric, or what is not judged yet of it, and measures the agreement with people.
@@ -102,6 +104,7 @@ def evaluate(
         rule: how the verdicts of both orders become one: agree-or-same (the default), mean-probabilities, first-order.
         by: further columns to slice by.
         alt_epsilon: the epsilon of the alternative annotator test, from 0 to 1.
+        spending: what a metric that asks a server may send and pay (`calf.engine.budget.Spending`); default: no limit.
         progress: is told how it goes.
 
     Raises:
@@ -118,7 +121,8 @@ def evaluate(
     for _ in slices_of(chosen, view.by):  # a column that is not there is said before anything is judged
         pass
     report = progress or _Silent()
-    preparation = Preparation(data.comparisons, seed, frozenset(c.language for c in chosen))
+    languages = frozenset(c.language for c in chosen)
+    preparation = Preparation(data.comparisons, seed, languages, spending or Spending())
     signature = loaded.signature(tuple(sorted({c.language for c in data})))
     folder = RunFolder(
         (Path(runs) if runs else find_workspace().runs) / run_id(loaded.name, signature, data, order, seed)

@@ -17,9 +17,10 @@ all in one event loop, and may have `async def close()`. Everything else is opti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from calf.engine.budget import Spending
 from calf.errors import OptionError
 
 if TYPE_CHECKING:
@@ -84,11 +85,13 @@ class Preparation:
     Attributes:
         comparisons: the whole dataset.
         asked: the languages that the selection is of; None means all.
+        spending: what a metric that asks a server may send and pay.
     """
 
     comparisons: Sequence[Comparison]
     seed: int
     asked: frozenset[str] | None = None
+    spending: Spending = field(default_factory=Spending)
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Requests to any OpenAI-compatible server: sent once, paid once, counted, recorded. Knows nothing of metrics."""

@@ -1,0 +1,182 @@
+"""Good answers on disk, so that none is paid for twice: one SQLite file, for any number of processes at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calf.engine.request import Reply
+from calf.errors import UserError
+from calf.workspace import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Cache", "CacheInfo", "ModelInfo"]
+
+_VERSION = 1
+_WAIT = 60.0  # seconds that a writer waits for another process
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The answers of one model at one server; times are seconds since 1970."""
+
+    model: str
+    place: str
+    answers: int
+    input_tokens: int
+    output_tokens: int
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """What the cache holds: its file, the bytes on disk, and the answers by model."""
+
+    path: Path
+    bytes: int
+    models: tuple[ModelInfo, ...]
+
+    @property
+    def answers(self) -> int:
+        """The number of answers."""
+        return sum(model.answers for model in self.models)
+
+
+class Cache:
+    """The cache of responses. No prompt and no key is written to it: a request is known by its digest.
+
+    Args:
+        path: default: `responses.sqlite` in the user's cache folder. Opened when it is first used.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or cache_folder() / "responses.sqlite"
+        self._connection: sqlite3.Connection | None = None
+
+    def get(self, key: str) -> Reply | None:
+        """The answer to the request with this key, if there is one.
+
+        Raises:
+            UserError: the file cannot be used.
+        """
+        with self._explained():
+            row = self._open().execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+            return None if row is None else Reply.from_json(json.loads(row[0]), "cache", {})
+
+    def put(self, key: str, place: str, reply: Reply) -> None:
+        """Keep a good answer; the first one of a key stays.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        usage = reply.usage
+        row = (key, reply.model, place, time.time(), usage.input, usage.output, _dump(reply))
+        with self._explained():
+            self._open().execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def info(self) -> CacheInfo:
+        """What is in it.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        if not self.path.exists():
+            return CacheInfo(self.path, 0, ())
+        query = (
+            "SELECT model, place, count(*), sum(input), sum(output), min(made), max(made) FROM replies"
+            " GROUP BY model, place ORDER BY model, place"
+        )
+        with self._explained():
+            models = tuple(ModelInfo(*row) for row in self._open().execute(query))
+        return CacheInfo(self.path, sum(file.stat().st_size for file in self._files() if file.exists()), models)
+
+    def clear(self, model: str | None = None) -> int:
+        """Remove the answers of a model (default: all, and the file with them if it is damaged); how many there were.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with self._explained():
+                connection = self._open()
+                if model is None:
+                    count = connection.execute("DELETE FROM replies").rowcount
+                else:
+                    count = connection.execute("DELETE FROM replies WHERE model = ?", (model,)).rowcount
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return count
+        except UserError:
+            if model is not None:
+                raise
+            self.close()
+            try:
+                for file in self._files():
+                    file.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{self.path}: {error.strerror or error}") from None
+            return 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _files(self) -> tuple[Path, ...]:
+        return tuple(self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        from filelock import FileLock
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The lock: two processes that make a new file at once would find each other's half of it.
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(
+                    "PRAGMA synchronous = NORMAL"
+                )  # survives a killed process; a power cut may lose some
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version not in (0, _VERSION):
+                    raise UserError(f"{self.path}: made by another version of CALF; `calf cache clear` removes it")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, place TEXT, made REAL,"
+                    " input INTEGER, output INTEGER, reply TEXT NOT NULL) WITHOUT ROWID"
+                )
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        return connection
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise UserError(
+                f"{self.path}: {error}; `calf cache clear` empties the cache, --no-cache does without"
+            ) from None
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{self.path}: an answer in it cannot be read; `calf cache clear` empties the cache"
+            ) from None
+
+
+def _dump(reply: Reply) -> str:
+    return json.dumps(reply.to_json(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
