@@ -62,24 +62,33 @@ def is_secret(name: str) -> bool:
 def options_of(metric: type[Any]) -> dict[str, Option]:
     """The options of a metric class: the keyword parameters of its constructor.
 
+    Where the constructor takes `**others`, the options of the base class's constructor, to which it hands them, follow.
+
     Raises:
         OptionError: a parameter's annotation cannot be understood.
     """
-    if metric.__init__ is object.__init__:
-        return {}
-    try:
-        hints = typing.get_type_hints(metric.__init__)
-    except Exception as error:  # an annotation may be any expression
-        raise OptionError(
-            f"metric class {metric.__qualname__}: an annotation of __init__ is unknown: {error}"
-        ) from None
-    found = {}
-    for parameter in list(inspect.signature(metric.__init__).parameters.values())[1:]:
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+    found: dict[str, Option] = {}
+    for cls in metric.__mro__:
+        constructor = vars(cls).get("__init__")
+        if constructor is None:
             continue
-        required = parameter.default is parameter.empty
-        annotation = hints.get(parameter.name, str if required else _type_of(parameter.default))
-        found[parameter.name] = Option(parameter.name, annotation, None if required else parameter.default, required)
+        if cls is object:
+            break
+        try:
+            hints = typing.get_type_hints(constructor)
+        except Exception as error:  # an annotation may be any expression
+            problem = f"an annotation of __init__ is unknown: {error}"
+            raise OptionError(f"metric class {metric.__qualname__}: {problem}") from None
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                continue
+            required = parameter.default is parameter.empty
+            annotation = hints.get(parameter.name, str if required else _type_of(parameter.default))
+            option = Option(parameter.name, annotation, None if required else parameter.default, required)
+            found.setdefault(parameter.name, option)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
     return found
 
 

@@ -119,3 +119,21 @@ def test_secrets_are_never_written() -> None:
     with pytest.raises(OptionError) as caught:
         check_options("judge", options_of(Judge), {"api_key": "s3cret"})
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_constructor_that_hands_others_on_has_its_base_class_options_too() -> None:
+    class Base:
+        def __init__(self, model: str, speed: int = 1) -> None: ...
+
+    class Handing(Base):
+        def __init__(self, speed: float = 2.0, **others: Any) -> None: ...
+
+    class Same(Handing): ...
+
+    class Closed(Base):
+        def __init__(self, speed: int = 3) -> None: ...
+
+    assert list(options_of(Handing)) == list(options_of(Same)) == ["speed", "model"]
+    assert options_of(Same)["speed"].default == 2.0
+    assert options_of(Same)["model"].required
+    assert list(options_of(Closed)) == ["speed"]

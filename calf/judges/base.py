@@ -1,0 +1,321 @@
+"""What all judges share: a server, an engine, and answers that are asked for until they can be read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from calf.engine.budget import Budget, Spending
+from calf.engine.request import AskError, Request, total
+from calf.engine.server import Server, find_endpoint
+from calf.errors import OptionError, UserError
+from calf.judges.answers import Unread
+from calf.judges.settings import read_prices, read_table
+from calf.types import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from calf.engine.engine import Engine
+    from calf.engine.request import Choice
+    from calf.judges.prompt import Messages, Prompt
+    from calf.metrics.base import Preparation
+
+__all__ = ["Judge", "Read"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """What was read in the answers to one request.
+
+    Attributes:
+        values: of the samples that could be read, in order; more than half of those that were asked for.
+        choices: the answers that they were read in.
+        usage: what all the asking took, as `Opinion.usage`.
+        seconds: from the first request to the last answer, without waits and failed attempts.
+    """
+
+    values: tuple[T, ...]
+    choices: tuple[Choice, ...]
+    usage: dict[str, float]
+    seconds: float
+
+    @property
+    def value(self) -> T:
+        """The first sample's."""
+        return self.values[0]
+
+
+class Judge:
+    """A metric that asks a model behind an OpenAI-compatible server.
+
+    Args:
+        model: its name on the server.
+        base_url: up to and without `/chat/completions`; none: `OPENAI_BASE_URL`, else OpenAI's own.
+        api_key: none: the environment's `key_variable`. A server on this machine needs none.
+        key_variable: the environment variable that holds the key.
+        structured: whether answers are asked for by a JSON schema: where the server honours it (auto), in any case, or
+            never.
+        honours: what the server really honours, of json_schema, logprobs, seed, n and temperature, separated by commas,
+            or none. What is not named is never sent and never relied on.
+        max_tokens: the most tokens of an answer, the model's reasoning included.
+        max_tokens_parameter: what the server calls that.
+        temperature: none: the server's default.
+        top_logprobs: alternatives for a token that the server gives at most, where it honours logprobs.
+        extra: more fields of the request's body, as a table or as JSON, e.g. {"reasoning_effort": "low"}.
+        concurrency: requests in flight at once, at most.
+        timeout: seconds for one request.
+        requests_per_minute, tokens_per_minute: the rates that the provider allows.
+        retries: how often a request is sent again after a fault that may pass.
+        prices: as a table or as JSON: input, output and perhaps cached_input (per million tokens), date and source.
+        retries_unread: how often an answer that cannot be read is asked for again, with a reminder.
+
+    Raises:
+        OptionError: a value cannot be.
+    """
+
+    family = "judge"
+    packages: tuple[str, ...] = ("openai",)
+    needs_reference = True
+    unsigned: tuple[str, ...] = (
+        "concurrency", "timeout", "requests_per_minute", "tokens_per_minute", "retries", "prices", "key_variable",
+    )  # fmt: skip
+
+    identity = ""
+    """What stands for the server's address in requests' keys and in the signature, where that says nothing."""
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        key_variable: str = "OPENAI_API_KEY",
+        structured: Literal["auto", "json_schema", "none"] = "auto",
+        honours: str = "temperature",
+        max_tokens: int = 1024,
+        max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
+        temperature: float | None = 0.0,
+        top_logprobs: int = 20,
+        extra: dict[str, Any] | str | None = None,
+        concurrency: int = 16,
+        timeout: float = 120.0,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        retries: int = 6,
+        prices: dict[str, Any] | str | None = None,
+        retries_unread: int = 2,
+    ) -> None:
+        for name, number, least in (
+            ("max_tokens", max_tokens, 1), ("top_logprobs", top_logprobs, 1), ("retries_unread", retries_unread, 0),
+        ):  # fmt: skip
+            if number < least:
+                raise OptionError(f"{name} must be {least} or more, not {number}")
+        self.model = model
+        self.base_url = base_url
+        self.key_variable = key_variable
+        self.honours = frozenset(name.strip() for name in honours.split(",")) - {"", "none"}
+        if structured == "json_schema":
+            self.honours |= {"json_schema"}
+        elif structured == "none":
+            self.honours -= {"json_schema"}
+        self.max_tokens = max_tokens
+        self.max_tokens_parameter = max_tokens_parameter
+        self.temperature = temperature
+        self.top_logprobs = top_logprobs
+        self.extra_body = read_table("extra", extra) or {}
+        self.concurrency = concurrency
+        self.timeout = timeout
+        self.requests_per_minute = requests_per_minute
+        self.tokens_per_minute = tokens_per_minute
+        self.retries = retries
+        self.prices = read_prices(prices)
+        self.retries_unread = retries_unread
+        self._api_key = api_key
+        self._engine: Engine | None = None
+
+    # ---- the metric's optional methods ------------------------------------------------------------------------
+
+    def prepare(self, preparation: Preparation) -> None:
+        """Makes everything ready that can go wrong before a request is sent.
+
+        Raises:
+            UserError: no key, no prices for a limit of cost, or a record that cannot be used.
+        """
+        self._engine = self._open(preparation.spending)
+
+    def describe(self, languages: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002  # the same for all
+        """Where the model is, and what is relied on there: part of the signature."""
+        server = self.server(needs_key=False)
+        described = {"base_url": server.place, "honours": ",".join(sorted(server.honours)) or "none"}
+        if self.extra_body:
+            described["extra"] = json.dumps(self.extra_body, sort_keys=True, ensure_ascii=False)
+        return described
+
+    @property
+    def window(self) -> int:
+        """Items under way at once: enough to keep `concurrency` requests in flight."""
+        return 2 * self.concurrency
+
+    async def close(self) -> None:
+        """Close the connections, the record and the cache."""
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.close()
+
+    # ---- asking -----------------------------------------------------------------------------------------------
+
+    def server(self, *, needs_key: bool = True) -> Server:
+        """The server as the options and the environment say.
+
+        Args:
+            needs_key: whether a missing key is an error; nothing can be sent without.
+
+        Raises:
+            UserError: a value cannot be, or there is no key.
+        """
+        url, key = find_endpoint(self.base_url, self._api_key if needs_key else "none", self.key_variable)
+        return Server(
+            url,
+            self.model,
+            key if needs_key else None,
+            self.honours,
+            self.max_tokens_parameter,
+            self.extra_body,
+            self.concurrency,
+            self.requests_per_minute,
+            self.tokens_per_minute,
+            self.timeout,
+            self.retries,
+            self.prices,
+            self.identity,
+        )
+
+    def request(
+        self,
+        messages: Messages,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        n: int = 1,
+        logprobs: int = 0,
+        repeat: int = 0,
+    ) -> Request:
+        """A request with this judge's settings; what the server does not honour is left out when it is sent."""
+        return Request(messages, self.max_tokens, self.temperature, n, None, schema, logprobs, repeat)
+
+    async def read(self, request: Request, reader: Callable[[Choice], T | Unread], prompt: Prompt) -> Read[T] | Failure:
+        """Ask, read every choice, and ask again for those that cannot be read, at most `retries_unread` times each.
+
+        Args:
+            request: its `n` says how many samples are wanted.
+            reader: what an answer says, or why it says nothing.
+            prompt: the prompt of the request, for its reminder.
+
+        Returns:
+            What was read; a failure if that is not more than half of the samples.
+
+        Raises:
+            StoppedError: no request can be sent any more.
+        """
+        if self._engine is None:
+            self._engine = self._open(Spending())
+        engine = self._engine
+        try:
+            reply = await engine.ask(request)
+        except AskError as error:
+            return Failure(error.kind, str(error), error.raw, total(error.spent))
+        # All are waited for, whatever one raises: what is under way is paid for.
+        outcomes = await asyncio.gather(
+            *(self._settle(engine, request, i, choice, reader, prompt) for i, choice in enumerate(reply.choices)),
+            return_exceptions=True,
+        )
+        samples = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            samples.append(outcome)
+        usage = total(reply.spent, *(sample.spent for sample in samples))
+        read = [sample for sample in samples if sample.failure is None]
+        if 2 * len(read) <= len(samples):
+            failed = next(sample.failure for sample in samples if sample.failure is not None)
+            return replace(failed, usage=usage)
+        return Read(
+            tuple(sample.value for sample in read),  # type: ignore[misc]  # without a failure there is a value
+            tuple(sample.choice for sample in read),
+            usage,
+            reply.seconds + max(sample.seconds for sample in samples),
+        )
+
+    async def _settle(
+        self,
+        engine: Engine,
+        request: Request,
+        index: int,
+        choice: Choice,
+        reader: Callable[[Choice], T | Unread],
+        prompt: Prompt,
+    ) -> _Sample[T]:
+        """One sample, asked for again until it can be read."""
+        spent: list[Mapping[str, float]] = []
+        seconds = 0.0
+        request = replace(request, n=1, repeat=request.repeat * request.n + index)
+        asked = 0
+        while True:
+            if choice.finish == "content_filter":
+                failure = Failure("content_filter", "a filter withheld the answer", choice.text)
+                break
+            value = reader(choice)
+            if not isinstance(value, Unread):
+                return _Sample(value, choice, None, total(*spent), seconds)
+            times = f" (asked {asked + 1} times)" if asked else ""
+            failure = Failure(value.kind, value.reason + times, choice.text or choice.reasoning or "")
+            if asked == self.retries_unread:
+                break
+            asked += 1
+            # The conversation grows, so each asking is another request, whatever the answer.
+            request = replace(request, messages=prompt.again(request.messages, choice.text))
+            try:
+                reply = await engine.ask(request)
+            except AskError as error:
+                spent.append(error.spent)
+                failure = Failure(error.kind, str(error), error.raw)
+                break
+            spent.append(reply.spent)
+            seconds += reply.seconds
+            choice = reply.choices[0]
+        return _Sample(None, choice, failure, total(*spent), seconds)
+
+    def _open(self, spending: Spending) -> Engine:
+        from calf.engine.cache import Cache
+        from calf.engine.engine import Engine
+        from calf.engine.trace import Recorder, Replayer
+
+        replays = spending.replay is not None
+        server = self.server(needs_key=not replays)
+        budget = Budget(spending.max_requests, spending.max_cost, spending.max_seconds)
+        cache = Cache() if spending.cache and not replays else None
+        trace: Recorder | Replayer | None = None
+        if spending.replay is not None:
+            trace = Replayer(spending.replay)
+        elif spending.record is not None:
+            trace = Recorder(spending.record)
+        try:
+            return Engine(server, cache=cache, budget=budget, trace=trace)
+        except UserError:
+            if trace is not None:
+                trace.close()  # or the next metric of this process could not record
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample(Generic[T]):
+    """What came of one sample: a value, or a failure; what asking again took."""
+
+    value: T | None
+    choice: Choice
+    failure: Failure | None
+    spent: Mapping[str, float]
+    seconds: float
