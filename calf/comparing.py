@@ -43,6 +43,8 @@ LEAST_COVERAGE = 0.95
 _FIGURES = ("difference", "low", "high", "p_permutation", "p_adjusted", "p_mcnemar")
 _HARDEST = 20
 _NOT_COVERED = "no comparison is covered"
+_NO_COMMON = "kappa: no comparison that both judged"
+_NOT_RANKED = f"rank: judged less than {LEAST_COVERAGE:.0%}".replace("%", " %")
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ def _slice(
             "slice": "",
             "rank": int(rank) if takes_part else None,
             **line,
+            "undefined": "; ".join(part for part in ("" if takes_part else _NOT_RANKED, line["undefined"]) if part),
         }
         for run, rank, takes_part, line in zip(
             about, ranks(tests, len(about), ranked=ranked), ranked, lines, strict=False
@@ -265,7 +268,11 @@ def _agreement(about: Sequence[Line], seen: Outcomes) -> Iterator[Line]:
     common = judged.T @ judged
     for a, first in enumerate(about):
         for b, second in enumerate(about[a + 1 :], a + 1):
-            yield {"a": first["run"], "b": second["run"], "n": int(common[a, b]), "kappa": _plain(matrix[a, b])}
+            kappa = _plain(matrix[a, b])
+            why = (
+                "" if kappa is not None else "kappa: every verdict is one and the same" if common[a, b] else _NO_COMMON
+            )
+            yield {"a": first["run"], "b": second["run"], "n": int(common[a, b]), "kappa": kappa, "undefined": why}
 
 
 def _hardest(dataset: Dataset, seen: Outcomes) -> Iterator[Line]:

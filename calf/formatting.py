@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["interval", "number", "reasons", "write_csv"]
+__all__ = ["duration", "interval", "money", "number", "reasons", "whole", "write_csv"]
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
@@ -24,10 +24,31 @@ def number(value: Any) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def whole(value: float | None) -> str:
+    """A count, thousands apart; "-" where it is unknown."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def money(value: float | None) -> str:
+    """An amount, to the cent, a small one to two digits; "-" where it is unknown."""
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.2g}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time as people say it: "0.25 s", "12.3 s", "5 min", "3.2 h"; "-" where it is unknown."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def interval(row: Mapping[str, Any], name: str) -> str:
     """A statistic with its 95 % interval: "0.521 [0.490, 0.552]"; "failed" where no judgment was made."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if row["coverage"] == 0 and not row["slice"].startswith("gap:"):
+    if row["coverage"] == 0 and not row["slice"].startswith("gap:"):  # where it is a difference of coverages
         return "failed"
     if row[name] is None:
         return "-"

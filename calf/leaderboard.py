@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from calf.comparing import titles_of
 from calf.datasets.definitions import definition_files, read_definition
+from calf.datasets.load import load_dataset
 from calf.errors import UserError
-from calf.formatting import interval, number, write_csv
+from calf.formatting import duration, interval, money, number, whole, write_csv
 from calf.ranking import ranking_of
 from calf.runs.rows import PEOPLE
 from calf.runs.run import describe_runs, open_run
 from calf.runs.store import write_atomically
+from calf.runs.usage import spent_columns, spent_of
 from calf.types import SETTINGS
 from calf.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from calf.datasets.dataset import Dataset
     from calf.runs.run import Run
+    from calf.runs.usage import Spent
 
 __all__ = ["Board", "Entry", "boards_of", "write_leaderboard"]
 
@@ -50,6 +54,11 @@ class Entry:
     command: str
     signature: str
     rank: int | None = None
+
+    @property
+    def spent(self) -> Spent | None:
+        """What was sent and paid for it; None if it is no run, or no server was asked."""
+        return None if self.run is None else spent_of(self.run.timing)
 
     @property
     def people(self) -> bool:
@@ -86,7 +95,7 @@ def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
 
     Args:
         runs: the folder.
-        datasets: only these; () for all.
+        datasets: only these, by name or by path; () for all. A path says where a dataset is that the runs do not find.
 
     Raises:
         UserError: one of `datasets` has no complete run.
@@ -100,14 +109,36 @@ def boards_of(runs: Path, datasets: Sequence[str] = ()) -> list[Board]:
     by_dataset: dict[tuple[str, str], list[Run]] = {}
     for run in complete:
         by_dataset.setdefault((run.manifest["dataset"], run.manifest["dataset_fingerprint"]), []).append(run)
+    given: dict[str, Dataset] = {}
+    wanted: set[tuple[str, str]] = set()
     for name in datasets:
-        if name not in {dataset for dataset, _ in by_dataset}:
+        found = {key for key in by_dataset if key[0] == name}
+        if not found:
+            data = _dataset_at(name, [run for of_one in by_dataset.values() for run in of_one])
+            found = {key for key in by_dataset if data is not None and key[1] == data.fingerprint}
+            given |= {} if data is None else {data.fingerprint: data}
+        if not found:
             raise UserError(f"no complete run on dataset {name!r} in {runs}; make one with: calf evaluate -d {name}")
+        wanted |= found
     return [
-        _board(name, mark, found, [r["id"] for r in known if r["state"] == "part" and r["fingerprint"] == mark])
-        for (name, mark), found in sorted(by_dataset.items())
-        if not datasets or name in datasets
+        _board(
+            name, mark, of_one, [r["id"] for r in known if r["state"] == "part" and r["fingerprint"] == mark],
+            given.get(mark),
+        )
+        for (name, mark), of_one in sorted(by_dataset.items())
+        if not datasets or (name, mark) in wanted
+    ]  # fmt: skip
+
+
+def _dataset_at(path: str, runs: Sequence[Run]) -> Dataset | None:
+    """The dataset at a path, read as one of the runs on a file of that name read it; None if there is none."""
+    if not Path(path.partition("#")[0]).exists():
+        return None
+    name = Path(path).name
+    mappings = [
+        run.manifest.get("dataset_mapping") for run in runs if Path(run.manifest["dataset_source"]).name == name
     ]
+    return load_dataset(path, mapping=next((mapping for mapping in mappings if mapping), None))
 
 
 def write_leaderboard(
@@ -146,9 +177,9 @@ def write_leaderboard(
     return output
 
 
-def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str]) -> Board:
+def _board(name: str, mark: str, runs: Sequence[Run], partial: Sequence[str], dataset: Dataset | None) -> Board:
     entries = []
-    ranking = ranking_of(runs)
+    ranking = ranking_of(runs, dataset)
     for run, title in zip(runs, titles_of(runs), strict=True):
         rows = {row["slice"]: row for row in run.rows}
         manifest = run.manifest
@@ -189,8 +220,19 @@ def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
         ("kappa", plain("kappa_symmetric")),
         ("tau-b", plain("kendall_tau_symmetric")),
         ("coverage", plain("coverage")),
-        ("time", lambda e: _seconds(e.run)),
+        ("time", lambda e: "-" if e.run is None else duration(e.run.timing.get("seconds"))),
+        *(_SPENT if _asks_servers(board) else ()),
     ]
+
+
+_SPENT: Sequence[tuple[str, Callable[[Entry], str]]] = (
+    ("cost", lambda e: "-" if e.spent is None else money(e.spent.cost)),
+    ("tokens", lambda e: "-" if e.spent is None else whole(e.spent.tokens)),
+)
+
+
+def _asks_servers(board: Board) -> bool:
+    return any(entry.spent for entry in board.entries)
 
 
 def _behind(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
@@ -223,13 +265,6 @@ def _behind(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
     return [(title, kind(name)) for title, name, kind in columns if any(row[name] is not None for row in overall)]
 
 
-def _seconds(run: Run | None) -> str:
-    seconds = None if run is None else run.timing.get("seconds")
-    if seconds is None:
-        return "-"
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
 _INTRODUCTION = (
     "Written by `calf leaderboard`; do not edit. Accuracy is agreement with people over three outcomes (a failed "
     "judgment counts as wrong), in brackets its 95 % interval by bootstrap over groups. Rank is 1 + the number of "
@@ -238,6 +273,11 @@ _INTRODUCTION = (
     "Macro-F1, kappa and tau-b count every comparison in both orders, half weight each. Floors are in italics: no "
     "metric, but what a metric must beat. **human** is each annotator against the majority of the others. Time: "
     "of judging, on the machine of the run."
+)
+_SPENT_IT = (
+    "Cost (by the prices in the metric's definition, USD unless it says otherwise) and tokens (in and out, as the "
+    "server counted them): of what was sent for the run, failed judgments included; answers that were in the cache "
+    "cost nothing."
 )
 _BEHIND_IT = (
     "Behind the accuracy: acc_eq is tie-calibrated accuracy with the threshold from other groups, chance the same "
@@ -255,7 +295,7 @@ def _markdown(boards: Sequence[Board]) -> str:
     lines = [
         "# Leaderboard",
         "",
-        *textwrap.wrap(_INTRODUCTION, 115),
+        *textwrap.wrap(" ".join([_INTRODUCTION, *([_SPENT_IT] if any(map(_asks_servers, boards)) else [])]), 115),
         "",
         *textwrap.wrap(_BEHIND_IT, 115),
     ]
@@ -266,6 +306,8 @@ def _markdown(boards: Sequence[Board]) -> str:
         )
         lines += ["", *(f"**{note}**" for note in board.notes)] if board.notes else []
         lines += ["", *_table(board, _columns(board)), "", "Behind the accuracy:", "", *_table(board, _behind(board))]
+        if not any(entry.run is None for entry in board.entries):
+            lines += ["", "The floors are not here; any `calf evaluate` of the whole dataset makes them."]
         if board.unranked:
             lines += ["", f"Without ranks: {_escape(board.unranked)}."]
         if board.partial:
@@ -288,7 +330,7 @@ def _table(board: Board, columns: Sequence[tuple[str, Callable[[Entry], str]]]) 
 
 def _name(entry: Entry) -> str:
     if entry.people:
-        return f"**{_escape(entry.metric)}**"
+        return f"**{_escape(entry.metric)}** ({entry.rows['overall']['n']} comparisons)"
     return f"*{_escape(entry.metric)}* (floor)" if entry.floor else _escape(entry.metric)
 
 
@@ -357,6 +399,7 @@ def _flat(boards: Sequence[Board]) -> list[dict[str, Any]]:
                 "rank": entry.rank,
                 "fingerprint": board.fingerprint,
                 "seconds": run.timing.get("seconds") if run else None,
+                **spent_columns(run.timing if run else {}),
                 "command": entry.command,
                 "signature": entry.signature,
             }

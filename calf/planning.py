@@ -82,7 +82,10 @@ def plan_runs(
         found = paired_power(
             right[rows, a], right[rows, b], group[rows], alpha=alpha, power=power, difference=difference
         )
-        pairs.append({"a": runs[a].id, "b": runs[b].id, **asdict(found), "few_groups": found.groups < FEW_GROUPS})
+        said = asdict(found)
+        names = [name for name, value in said.items() if value is None]
+        said["undefined"] = f"{', '.join(names)}: {found.undefined}" if found.undefined else ""
+        pairs.append({"a": runs[a].id, "b": runs[b].id, **said, "few_groups": found.groups < FEW_GROUPS})
     about = [
         {"run": run.id, "metric": title, "floor": run.is_floor}
         for run, title in zip(runs, titles_of(runs), strict=True)

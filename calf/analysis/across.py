@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["gaps", "macro_average"]
 
 _UNDEFINED = "undefined in one of the slices"
+_NOT_JUDGED = "no comparison of one of the slices was judged"
 
 
 def macro_average(
     observations: Observations, parts: Mapping[str, NDArray[np.bool_]], seed: int = 0
-) -> tuple[Row, int, int]:
+) -> tuple[Row, int, int, int]:
     """The mean of each count statistic over the slices, each slice with the same weight.
 
     Args:
@@ -39,17 +40,26 @@ def macro_average(
         seed: of the resamples of the groups of all slices together.
 
     Returns:
-        The row, and how many comparisons and groups the slices have together.
+        The row, how many comparisons and groups the slices have together, and how many groups the smallest has.
     """
     return _combined(observations, list(parts.values()), lambda values: values.mean(axis=-1), seed)
 
 
 def gaps(
     observations: Observations, parts: Mapping[str, NDArray[np.bool_]], seed: int = 0
-) -> Iterator[tuple[str, str, Row, int, int]]:
-    """For every two slices their names and each count statistic's difference, first minus second; then as above."""
+) -> Iterator[tuple[str, str, Row, int, int, int]]:
+    """For every two slices their names and each count statistic's difference, first minus second; then as above.
+
+    Where nothing was judged in one of two slices there is no gap: all is undefined.
+    """
     for first, second in combinations(parts, 2):
-        yield first, second, *_combined(observations, [parts[first], parts[second]], _difference, seed)
+        masks = [parts[first], parts[second]]
+        row, n, groups, fewest = _combined(observations, masks, _difference, seed)
+        if not all(observations.judged[mask].any() for mask in masks):
+            row = Row()
+            for name in COUNT_STATISTICS:
+                row.undefined(name, _NOT_JUDGED)
+        yield first, second, row, n, groups, fewest
 
 
 def _difference(values: Floats) -> Floats:
@@ -58,7 +68,7 @@ def _difference(values: Floats) -> Floats:
 
 def _combined(
     observations: Observations, masks: list[NDArray[np.bool_]], function: Callable[[Floats], Floats], seed: int
-) -> tuple[Row, int, int]:
+) -> tuple[Row, int, int, int]:
     """A row of what a function makes of the slices' values, which are the last axis of its argument."""
     union = np.logical_or.reduce(masks)
     seen = observations.select(union)
@@ -76,4 +86,4 @@ def _combined(
             row.undefined(name, _UNDEFINED)
         else:
             row.put(name, value, None if resampled is None else function(statistic(resampled)))
-    return row, round(weight.sum() / unit), codes.size
+    return row, round(weight.sum() / unit), codes.size, min(np.unique(group[mask]).size for mask in masks)

@@ -33,7 +33,11 @@ __all__ = [
 AGREEMENTS = ("pairwise_agreement", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha")
 """What `agreement` says with an interval, in its order."""
 
+LEAST_SHARED = 10
+"""Comparisons that two annotators must share for a Cohen's kappa of theirs."""
+
 _LARGEST_UNIT = 1 << 32
+_MOST_PAIRS = 1_000  # of which each takes as long as a kappa with 10,000 resamples
 _NOT_SHARED = "no comparison has two or more annotations"
 _ONE_LABEL = "every annotation is the same label"
 _EACH_ONE_LABEL = "every pair of annotators used one and the same label"
@@ -147,14 +151,15 @@ def majority_of(annotations: Annotations, comparisons: int) -> tuple[Integers, N
     return annotated, 2 * most > annotated, (annotated > 1) & (most == annotated)
 
 
-def agreement(annotations: Annotations, *, seed: int = 0) -> dict[str, Value]:
+def agreement(annotations: Annotations, *, seed: int = 0, least: int = LEAST_SHARED) -> dict[str, Value]:
     """How far annotators agree, on the comparisons with two or more annotations.
 
     Each of `AGREEMENTS` has a 95 % interval by bootstrap over the groups of these comparisons, 10,000 resamples:
 
     - `pairwise_agreement`: mean over comparisons of the share of pairs of its annotators who agree.
     - `cohen_kappa`: mean of Cohen's kappa (Cohen 1960) over pairs of annotators, weighted by how many comparisons they
-      share; a pair who used one and the same label throughout has no kappa and is left out.
+      share. Pairs who share fewer than `least` are left out: their kappas are biased towards 0. So is a pair who used
+      one and the same label throughout: it has none.
     - `fleiss_kappa`: Fleiss (1971): pairwise agreement beyond that of labels drawn from the shares of all labels. His
       annotators are equally many for each comparison; here a comparison may have any number.
     - `krippendorff_alpha`: nominal (Krippendorff 2019, chapter 12). The value is the package krippendorff's; as its
@@ -165,16 +170,17 @@ def agreement(annotations: Annotations, *, seed: int = 0) -> dict[str, Value]:
     Args:
         annotations: of the slice.
         seed: of the resamples; not negative.
+        least: comparisons that a pair of annotators must share for a Cohen's kappa.
 
     Returns:
         `annotators` (all of them), `annotated` (comparisons with two or more annotations), each of `AGREEMENTS` as
         `<name>`, `<name>_low` and `<name>_high`, None where undefined; and `undefined`: the reasons, as in `measure`.
     """
-    row = agreement_row(annotations, seed=seed)
+    row = agreement_row(annotations, seed=seed, least=least)
     return {**row.values, "undefined": row.reasons()}
 
 
-def agreement_row(annotations: Annotations, *, seed: int = 0) -> Row:
+def agreement_row(annotations: Annotations, *, seed: int = 0, least: int = LEAST_SHARED) -> Row:
     """The same, to be put into a row that says more."""
     row = Row()
     place, counts = _label_counts(annotations)
@@ -188,7 +194,7 @@ def agreement_row(annotations: Annotations, *, seed: int = 0) -> Row:
         shared = annotations.select(annotated[place])
         codes, group = np.unique(shared.group, return_inverse=True)
         _put_counts(row, shared, group, codes.size, seed)
-        _put_cohen(row, shared, group, codes.size, seed)
+        _put_cohen(row, shared, group, codes.size, seed, least)
     return row
 
 
@@ -244,8 +250,12 @@ def _from_sums(sums: Floats, unit: int) -> tuple[Floats, Floats, Floats]:
     return pairwise, fleiss, alpha
 
 
-def _put_cohen(row: Row, shared: Annotations, group: Integers, groups: int, seed: int) -> None:
-    pairs = _pair_tables(shared, group)
+def _put_cohen(row: Row, shared: Annotations, group: Integers, groups: int, seed: int, least: int) -> None:
+    pairs = _pair_tables(shared, group, least)
+    if not pairs or len(pairs) > _MOST_PAIRS:
+        many = f"more than {_MOST_PAIRS} pairs of annotators"
+        row.undefined("cohen_kappa", many if pairs else f"no two annotators share {least} comparisons")
+        return
     value = float(_mean_cohen(pairs, np.ones((groups, 1), dtype=np.uint8))[0])
     if np.isnan(value):
         row.undefined("cohen_kappa", _EACH_ONE_LABEL)
@@ -258,8 +268,8 @@ def _put_cohen(row: Row, shared: Annotations, group: Integers, groups: int, seed
     row.put("cohen_kappa", value, resampled)
 
 
-def _pair_tables(shared: Annotations, group: Integers) -> list[tuple[Integers, Floats]]:
-    """For each pair of annotators who share a comparison: its groups (g,), and their sums, shape (7, g).
+def _pair_tables(shared: Annotations, group: Integers, least: int) -> list[tuple[Integers, Floats]]:
+    """For each pair of annotators who share `least` comparisons: its groups (g,), and their sums, shape (7, g).
 
     The seven are: comparisons on which both agree, those with each label of the one, those with each of the other.
     """
@@ -279,6 +289,8 @@ def _pair_tables(shared: Annotations, group: Integers) -> list[tuple[Integers, F
     bounds = np.flatnonzero(np.diff(pair[by_pair])) + 1
     tables = []
     for rows in np.split(by_pair, bounds):
+        if rows.size < least:
+            continue
         groups, place = np.unique(group[one[rows]], return_inverse=True)
         a, b = shared.label[one[rows]], shared.label[other[rows]]
         labels = range(len(LABELS))

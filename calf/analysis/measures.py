@@ -56,9 +56,20 @@ STATISTICS: tuple[str, ...] = (
 """The statistics of a row, in its order; each has `<name>_low` and `<name>_high`, its 95 % interval."""
 
 _PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *ALTERNATIVE)
+_SIZES = tuple(
+    f"{name}_n"
+    for name in (
+        *("acc_eq", "acc_eq_cv", "flip_rate", "accuracy_consistent", "first_position_rate", "retest_agreement"),
+        *("accuracy_longer_preferred", "accuracy_shorter_preferred", "length_log_loss_gain"),
+        *("human_preferred_rate", "human_preferred_rate_people", "accuracy_low_overlap", "accuracy_high_overlap"),
+        "accuracy_leave_one_out",
+    )
+)
+_LEAST_GROUPS = 10
 _CONFUSION = tuple(f"confusion_{label}_{verdict}" for label in LABELS for verdict in (*LABELS, "failed"))
 
 _NO_COMPARISON = "no comparison"
+_FEW = f"fewer than {_LEAST_GROUPS} groups have such a comparison"
 _NOT_JUDGED = "no comparison was judged"
 _EQUAL_DIFFERENCES = "every score difference is equal"
 _EQUAL_LABELS = "every label is equal"
@@ -79,17 +90,23 @@ _WHY_UNDEFINED = {
 def keys() -> tuple[str, ...]:
     """The keys of a row, in its order."""
     intervals = (key for name in STATISTICS for key in (name, f"{name}_low", f"{name}_high"))
-    return ("n", "groups", "few_groups", *intervals, *_PLAIN, "alt_epsilon", *_CONFUSION, "undefined")
+    return ("n", "groups", "few_groups", *intervals, *_SIZES, *_PLAIN, "alt_epsilon", *_CONFUSION, "undefined")
 
 
-def blank(row: Row, n: int, groups: int, reason: str, epsilon: float = EPSILON) -> dict[str, Value]:
-    """A row that has only what `row` holds; all else is None for that reason."""
+def blank(
+    row: Row, n: int, groups: int, reason: str, epsilon: float = EPSILON, fewest: int | None = None
+) -> dict[str, Value]:
+    """A row that has only what `row` holds; all else is None for that reason.
+
+    Args:
+        fewest: the groups of the smallest slice behind it, for `few_groups`; None: `groups`.
+    """
     for name in STATISTICS:
         if name not in row.values:
             row.undefined(name, reason)
-    for name in (*_PLAIN, *_CONFUSION):
+    for name in (*_SIZES, *_PLAIN, *_CONFUSION):
         row.undefined(name, reason, interval=False)
-    return _ordered(row, n, groups, epsilon)
+    return _ordered(row, n, groups, epsilon, groups if fewest is None else fewest)
 
 
 def measure(
@@ -113,10 +130,11 @@ def measure(
         seed: of the resamples and shuffles; not negative.
 
     Returns:
-        `n` (comparisons: the sum of the weights), `groups`, `few_groups` (below 50: the intervals are too short),
-        each of `STATISTICS` as `<name>`, `<name>_low` and `<name>_high`, unrounded, None where undefined; values
-        without an interval; `confusion_<label>_<verdict>`, in comparisons; `undefined`: "name, name: reason; ..." for
-        these, "" if there is none ("interval of <name>" where only that is).
+        `n` (comparisons: the sum of the weights), `groups`, `few_groups` (below 50: the intervals are too short), each
+        of `STATISTICS` as `<name>`, `<name>_low` and `<name>_high`, unrounded, None where undefined; values without an
+        interval, `<name>_n` among them (how many comparisons a share is about); `confusion_<label>_<verdict>`, in
+        comparisons; and `undefined`: "name, name: reason; ..." for these, "" if there is none ("interval of <name>"
+        where only that is).
 
     Raises:
         ValueError: a weight is not 1/K.
@@ -144,11 +162,14 @@ def measure(
         row, counts.sum(axis=0), unit, None if drawn is None else drawn[:, :cells].reshape(-1, *counts.shape[1:])
     )
     _put_shares(row, shares, columns, None if drawn is None else drawn[:, cells:])
-    return _ordered(row, n, codes.size, epsilon)
+    for name, share in shares.items():
+        # Not the denominator's own sum: shares of judgments or of pairs of them count a comparison more than once.
+        row.plain(f"{name}_n", float(weight[share.denominator > 0].sum()) / unit)
+    return _ordered(row, n, codes.size, epsilon, codes.size)
 
 
-def _ordered(row: Row, n: int, groups: int, epsilon: float) -> dict[str, Value]:
-    head: dict[str, Value] = {"n": n, "groups": groups, "few_groups": groups < FEW_GROUPS}
+def _ordered(row: Row, n: int, groups: int, epsilon: float, fewest: int) -> dict[str, Value]:
+    head: dict[str, Value] = {"n": n, "groups": groups, "few_groups": fewest < FEW_GROUPS}
     values = {**row.values, **head, "alt_epsilon": epsilon, "undefined": row.reasons()}
     return {key: values[key] for key in keys()}
 
@@ -265,14 +286,21 @@ class _Columns(NamedTuple):
 
 
 def _put_shares(row: Row, shares: Mapping[str, Share], columns: _Columns, drawn: Floats | None) -> None:
-    """All shares and what is derived from them."""
+    """All shares and what is derived from them.
+
+    A share that is about a part of the slice, in so few groups that they say nothing of others, has no interval.
+    """
     total = columns.table.sum(axis=0)
     values = dict.fromkeys(shares, float("nan"))
     resampled: dict[str, Floats | None] = dict.fromkeys(shares)
+    few: set[str] = set()
     for name, above in columns.above.items():
         below = columns.below[name]
         values[name] = float(ratio(total[above], total[below]))
         resampled[name] = None if drawn is None else ratio(drawn[:, above], drawn[:, below])
+        if np.count_nonzero(columns.table[:, below]) < min(_LEAST_GROUPS, columns.table.shape[0]):
+            few.add(name)
+    few |= {name for name, (first, second, *_) in _DERIVED.items() if few & {first, second}}
     for name, (first, second, times, more) in _DERIVED.items():
         values[name] = times * values[first] + more * values[second]
         one, other = resampled[first], resampled[second]
@@ -283,5 +311,7 @@ def _put_shares(row: Row, shares: Mapping[str, Share], columns: _Columns, drawn:
                 part for part in (name, *_DERIVED.get(name, ())[:2]) if np.isnan(values[str(part)]) and part in shares
             )
             row.undefined(name, shares[str(of)].reason)
+        elif name in few:
+            row.without_interval(name, value, _FEW)
         else:
             row.put(name, value, resampled[name])

@@ -38,8 +38,8 @@ class Observations:
         fold: int64; what is fitted is judged on the rows of the other folds. The rows of a group share their fold.
         length_a, length_b: int64; the responses' lengths, not negative.
         human: int8; the side that a human wrote, 0 or 1, where a model wrote the other; else -1.
-        overlap: float64; lexical overlap of the preferred response with the reference, in [0, 1]; NaN where there is
-            no reference or no preferred one.
+        overlap: float64; how high the preferred response's lexical overlap with the reference ranks, in [0, 1]; NaN
+            where there is no reference or no preferred response.
 
     Raises:
         ValueError: the shapes differ, or a value is outside of what is said above.

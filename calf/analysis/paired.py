@@ -1,7 +1,10 @@
 """Differences between metrics on the comparisons that both judged, tested with all comparisons of a group together.
 
-The test flips signs: if two metrics are equally good, then in each group it is a matter of chance which of the two has
-the higher sum. Flips and resamples follow from (seed, number of groups) alone, so all pairs of a slice share them.
+The test flips signs: if two metrics are exchangeable, then in each group it is a matter of chance which of the two has
+the higher sum. That each group's difference is as likely as its negative is more than that the accuracies are equal:
+where one metric wins rarely but by whole groups, and the other often by little, the test rejects more often than it
+should, with some dozens of groups twice or more as often. Flips and resamples follow from (seed, number of groups)
+alone, so all pairs of a slice share them.
 """
 
 from __future__ import annotations
@@ -76,7 +79,8 @@ def paired_tests(right: Floats, judged: NDArray[np.bool_], group: Integers, *, s
       number of common rows. NaN if these rows are of one group.
     - p_permutation: with D_g the sum of right_a - right_b over a group's common rows and s_g = 1 or -1, the share of
       the flips s with |sum s_g D_g| >= |sum D_g|. If the slice has at most 13 groups, hence at most 10,000 flips, all
-      are made and p is exact; else 10,000 are drawn, and p = (c + 1) / 10,001 (Phipson and Smyth 2010).
+      are made and p is exact for exchangeable metrics; else 10,000 are drawn, and p = (c + 1) / 10,001 (Phipson and
+      Smyth 2010).
     - p_adjusted: the step-down max-T procedure (Westfall and Young 1993, algorithm 4.1; Ge, Dudoit and Speed 2003,
       box 2) on the same flips, with T = |sum s_g D_g| / sqrt(sum D_g^2), whose denominator no flip changes. It bounds
       the chance that any pair is wrongly found different. A pair that never differs has p = 1.

@@ -108,7 +108,7 @@ def paired_power(
     if error <= _NOTHING:
         return Power(n, groups, observed, 0.0, difference=difference, undefined=_NO_VARIANCE)
     normal = NormalDist()
-    critical = normal.inv_cdf(1.0 - alpha / 2.0)
+    critical = -normal.inv_cdf(alpha / 2.0)
     smallest = (critical + normal.inv_cdf(power)) * error
     reached = needed = comparisons = None
     if difference is not None:

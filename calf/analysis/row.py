@@ -68,6 +68,12 @@ class Row:
         self.values[name] = value
         self.values[f"{name}_low"], self.values[f"{name}_high"] = interval or (None, None)
 
+    def without_interval(self, name: str, value: float, reason: str) -> None:
+        """A defined value whose interval would say nothing."""
+        self._reasons.setdefault(reason, []).append(f"interval of {name}")
+        self.values[name] = value
+        self.values[f"{name}_low"] = self.values[f"{name}_high"] = None
+
     def take(self, other: Row) -> None:
         """All that another row holds."""
         self.values.update(other.values)

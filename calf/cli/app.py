@@ -73,12 +73,18 @@ def evaluate(
     alt_epsilon: Annotated[
         float, typer.Option(min=0, max=1, help="Of the alternative annotator test, where there are annotators.")
     ] = 0.2,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Judges: stop before more requests are sent.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Judges: stop before more is spent.")] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Judges: keep and reuse answers.")] = True,
+    record: Annotated[Path | None, typer.Option(help="Judges: append requests and replies to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Judges: answer from such a file; nothing is sent.")] = None,
     format: Annotated[  # noqa: A002  # the option's name
         Literal["table", "json", "csv"], typer.Option(help="How to print the result.")
     ] = "table",
 ) -> None:
     """Judge a dataset with metrics and measure their agreement with people."""
     from calf.cli.evaluating import evaluate_all
+    from calf.engine.budget import Spending
 
     code = evaluate_all(
         metric,
@@ -99,8 +105,59 @@ def evaluate(
         rule=rule,
         by=by or [],
         alt_epsilon=alt_epsilon,
+        spending=Spending(max_requests, max_cost, cache, record, replay),
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def estimate(
+    metric: Annotated[
+        str, typer.Option("--metric", "-m", help="Name, name[option=value,...], package.module:Name or file.py:Name.")
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Known name, file, folder or hub id.")] = "sample",
+    setting: Annotated[list[str] | None, typer.Option(help="Only this setting; repeatable.")] = None,
+    subject: Annotated[list[str] | None, typer.Option(help="Only this subject; repeatable.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Only this language; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Whole groups of at most N comparisons together.")] = None,
+    order: Annotated[
+        Literal["given", "swapped", "both"], typer.Option(help="Which response is shown first.")
+    ] = "given",
+    repeat: Annotated[int, typer.Option(min=1, help="Judge each comparison so often in each order.")] = 1,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="key=value for the metric; repeatable.")
+    ] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="field=column for a table of other columns; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For everything that is drawn.")] = 0,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="As if nothing was judged.")] = False,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="With the kept answers, or without.")] = True,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["table", "json"], typer.Option(help="How to print the estimate.")
+    ] = "table",
+) -> None:
+    """Say what evaluating a judge would send and cost; nothing is sent."""
+    from calf.cli.estimating import estimate_all
+
+    estimate_all(
+        metric,
+        dataset,
+        options=option or [],
+        mapping=mapping or [],
+        format=format,
+        setting=setting or [],
+        subject=subject or [],
+        language=language or [],
+        limit=limit,
+        order=order,
+        repeat=repeat,
+        seed=seed,
+        runs=runs,
+        fresh=fresh,
+        cache=cache,
+    )
 
 
 @app.command()

@@ -92,7 +92,7 @@ def _print_differences(found: Differences, by: Sequence[str]) -> None:
         console.print(
             f"{left_out} other pairs are left out: not told apart, nor neighbours here; --format csv has them.\n"
         )
-    for column in ("setting", *by):
+    for column in dict.fromkeys(("setting", *by)):
         names = [name for name in dict.fromkeys(row["slice"] for row in found.ranks) if name.startswith(f"{column}=")]
         for at in range(0, len(names), _SLICES_A_TABLE):
             console.print(_slices(found, column, names[at : at + _SLICES_A_TABLE], overall))

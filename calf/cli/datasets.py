@@ -1,4 +1,4 @@
-"""`calf datasets list | show | fetch | import | validate | export`."""
+"""`calf datasets list | show | fetch | import | validate | export | translate`."""
 
 from __future__ import annotations
 
@@ -105,6 +105,54 @@ def export(
     loaded = load_dataset(dataset, mapping=_pairs(mapping))
     export_to(loaded, out)
     typer.echo(f"calf: wrote {len(loaded)} comparisons to {out}", err=True)
+
+
+@app.command()
+def translate(
+    dataset: NameOrPath,
+    model: Annotated[str, typer.Option(help="The model's name on its server.")],
+    to: Annotated[Literal["en", "zh"], typer.Option(help="The language to translate into.")] = "en",
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="Of its server.  [default: the model's, if CALF knows it; OPENAI_BASE_URL; OpenAI's]"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What --dataset shall take.  [default: NAME-to]")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Whole groups of at most N comparisons together.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at most.")] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop before more is spent.")] = None,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop before more requests are sent.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it takes, and send nothing.")] = False,
+    without_failed: Annotated[
+        bool, typer.Option("--without-failed", help="Leave out comparisons with a text that failed its checks.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a dataset of this name in the workspace.")] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="key=value, as for judges: honours, max_tokens, prices, ...; repeatable."),
+    ] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep and reuse answers.")] = True,
+    record: Annotated[Path | None, typer.Option(help="Append requests and replies to this file.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Answer from such a file; nothing is sent.")] = None,
+) -> None:
+    """Translate a dataset with a model, and check every text of the result."""
+    from calf.cli.translating import translate as translate_all
+    from calf.engine.budget import Spending
+
+    code = translate_all(
+        dataset,
+        to=to,
+        model=model,
+        base_url=base_url,
+        name=name,
+        limit=limit,
+        concurrency=concurrency,
+        options=option or [],
+        spending=Spending(max_requests, max_cost, cache, record, replay),
+        estimate=estimate,
+        without_failed=without_failed,
+        force=force,
+    )
+    raise typer.Exit(code)
 
 
 def _pairs(mapping: list[str] | None) -> dict[str, str] | None:

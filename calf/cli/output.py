@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from calf.analysis.row import FEW_GROUPS
-from calf.formatting import interval, number, reasons, write_csv
+from calf.formatting import duration, interval, money, number, reasons, whole, write_csv
+from calf.runs.usage import spent_columns, spent_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,13 +61,16 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
 
     Args:
         runs: at least one.
-        format: "table", "json" (one object: `runs` and `rows`) or "csv" (the rows).
+        format: "table", "json" (one object: `runs` and `rows`, and `usage` by run where a server was asked) or "csv"
+            (the rows).
     """
     rows = joined_rows(runs)
+    if format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # data is what it is, wherever it goes
     if format == "json":
-        json.dump(
-            {"runs": [run.id for run in runs], "rows": rows}, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False
-        )
+        usage = {run.id: spent_columns(run.timing) for run in runs if spent_of(run.timing)}
+        table = {"runs": [run.id for run in runs], "rows": rows, **({"usage": usage} if usage else {})}
+        json.dump(table, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
         sys.stdout.write("\n")
     elif format == "csv":
         write_csv(rows, sys.stdout)
@@ -90,8 +95,10 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
         mine = [row for row in rows if row["dataset"] == dataset]
         run = next(run for run in runs if run.manifest["dataset"] == dataset)
         first = mine[0]
-        console.print(f"\n[bold]{escape(dataset)}[/]: {first['n']} comparisons in {first['groups']} groups", end="")
-        console.print("; agreement with people, 95 % intervals by bootstrap over groups")
+        size = f"{first['n']} comparisons in {first['groups']} groups"
+        console.print(
+            f"\n[bold]{escape(dataset)}[/]: {size}; agreement with people, 95 % intervals by bootstrap over groups"
+        )
         for note in run.manifest["dataset_notes"]:
             console.print(f"[bold]{escape(note)}[/]")
         overall = [row for row in mine if row["slice"] == "overall"]
@@ -107,8 +114,27 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
             gaps = [name for name in names if name.startswith("gap:")] if column == "setting" else []
             for at in range(0, len(values + gaps), _SLICES_A_TABLE):
                 console.print(_by_slice(mine, column, (values + gaps)[at : at + _SLICES_A_TABLE]))
-        for line in _legend(overall, mine):
+        for line in (*_legend(overall, mine), *_spent([run for run in runs if run.manifest["dataset"] == dataset])):
             console.print(escape(line))
+
+
+def _spent(runs: Sequence[Run]) -> Iterable[str]:
+    """What was sent and paid, a line a run that asked a server."""
+    for run in runs:
+        spent = spent_of(run.timing)
+        if spent is None:
+            continue
+        again = f" ({whole(spent.retries)} again)" if spent.retries else ""
+        tokens = "tokens not counted by the server"
+        if spent.input_tokens is not None:
+            cached = f" ({whole(spent.cached_input_tokens)} cached)" if spent.cached_input_tokens else ""
+            tokens = f"tokens {whole(spent.input_tokens)} in{cached}, {whole(spent.output_tokens)} out"
+        cost = "unknown" if spent.cost is None else money(spent.cost)
+        waited = f", {duration(spent.latency)} a judgment" if spent.latency is not None else ""
+        yield (
+            f"{run.title}: {whole(spent.requests)} requests{again}, {tokens}, cost {cost}, "
+            f"{whole(spent.cache_hits)} from the cache{waited}."
+        )
 
 
 _ONLY_IN_JSON = frozenset({"length", "gap", "reference"})
@@ -139,11 +165,14 @@ def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
         )
     if overall[0]["no_majority"]:
         yield f"{overall[0]['no_majority']} comparisons have no majority of annotators; their stored label counts."
-    few = [row["slice"] for row in rows if row["few_groups"] and row["metric"] == rows[0]["metric"]]
-    if "overall" in few:
-        yield f"fewer than {FEW_GROUPS} groups: all intervals are too short."
-    elif few:
-        yield f"fewer than {FEW_GROUPS} groups, so that intervals are too short: {', '.join(dict.fromkeys(few))}."
+    for metric in dict.fromkeys((rows[0]["metric"], "human")):
+        few = [row["slice"] for row in rows if row["few_groups"] and row["metric"] == metric]
+        whose = "" if metric == rows[0]["metric"] else " of people"
+        if "overall" in few:
+            yield f"fewer than {FEW_GROUPS} groups{whose}: all intervals are too short."
+        elif few:
+            named = ", ".join(dict.fromkeys(few))
+            yield f"fewer than {FEW_GROUPS} groups{whose}, so that intervals are too short: {named}."
     shown = {name for table in (_OVERALL, _BEHIND) for _, name in table} | {"accuracy", "acc_eq_cv"}
     for row in overall:
         if not row["floor"] and row["metric"] != "human":
@@ -191,15 +220,22 @@ def _by_slice(rows: Sequence[Mapping[str, Any]], column: str, names: Sequence[st
     overall = [row for row in rows if row["slice"] == "overall"]
     for row in overall:
         shown = [cells.get((row["metric"], row["floor"], name)) for name in names]
-        texts = ["-" if one is None else interval(one, "accuracy") for one in shown]
+        texts = ["-" if one is None else interval(one, "accuracy") + _other_size(one, sizes) for one in shown]
         table.add_row(name_of(row), *texts, end_section=_ends(row, overall))
     return table
+
+
+def _other_size(row: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]]) -> str:
+    """The size of a row that is about other comparisons than its column: people's are those that they annotated."""
+    return "" if row["n"] == sizes[row["slice"]][0] else f" n={row['n']}"
 
 
 def name_of(row: Mapping[str, Any]) -> str:
     """A metric's name in a table; a floor is marked."""
     from rich.markup import escape
 
+    if row["metric"] == "human" and not row["floor"]:
+        return f"human (n={row['n']})"
     return f"[dim]{escape(row['metric'])} °[/]" if row["floor"] else escape(row["metric"])
 
 

@@ -225,8 +225,12 @@ class _Reader:
         if not isinstance(value, list):
             self.bad(f"annotations must be a list of objects, not {shown(value)}")
             return ()
-        read = (self.annotation(number, item) for number, item in enumerate(value, 1))
-        return tuple(annotation for annotation in read if annotation is not None)
+        read = [self.annotation(number, item) for number, item in enumerate(value, 1)]
+        found = [annotation for annotation in read if annotation is not None]
+        names = [annotation.annotator for annotation in found]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self.bad(f"annotations: the annotator {shown(name)} labels the comparison twice; keep one label a person")
+        return tuple(found)
 
     def annotation(self, number: int, item: Any) -> Annotation | None:
         what = f"annotation {number}"

@@ -28,7 +28,7 @@ __all__ = ["Facts", "facts_of", "slices_of"]
 
 _SAME = LABELS.index("same")
 _COLUMNS = ("setting", "language", "subject")
-_OWN_SLICES = frozenset({"length", "gap", "reference"})
+_OWN_SLICES = frozenset({"overall", "length", "gap", "reference", "majority", "unanimous"})
 _MOST_VALUES = 50  # of a column that is asked for: more are no slices, but ids or texts
 _THIRDS = {"length": ("short", "medium", "long"), "gap": ("small", "medium", "large")}
 
@@ -116,7 +116,11 @@ def _human(comparison: Comparison) -> int:
 
 
 def _overlaps(comparisons: Sequence[Comparison]) -> Floats:
-    """F1 of the words that the preferred response and the reference share; NaN where one of them is not there."""
+    """How high the preferred response's overlap with the reference ranks in its language, from 0 to 1.
+
+    The overlap is the F1 of the words that both have. Languages differ in it, so only ranks within one are compared.
+    NaN where there is no reference or no preferred response.
+    """
     vocabulary, words = Vocabulary(), find_tokenizer("words")
     bags: dict[str, Bag] = {}
 
@@ -130,6 +134,11 @@ def _overlaps(comparisons: Sequence[Comparison]) -> Floats:
         if c.reference is not None and c.label != "same":
             reference, preferred = bag(c.reference), bag(c.response_a if c.label == "response_a" else c.response_b)
             values[index] = f1(reference.hits(preferred), reference.size, preferred.size)
+    languages = np.array([c.language for c in comparisons], dtype=object)
+    for language in set(languages):
+        mine = (languages == language) & ~np.isnan(values)
+        distinct, place = np.unique(values[mine], return_inverse=True)
+        values[mine] = place / max(distinct.size - 1, 1)
     return values
 
 
@@ -178,8 +187,8 @@ def _by_column(dataset: Dataset, column: str) -> Iterator[tuple[str, Mask]]:
 
 def _values(dataset: Dataset, column: str) -> list[str | None]:
     """A column as text; None where a comparison has no value."""
-    if column in _OWN_SLICES:
-        raise UserError(f"--by {column}: CALF has slices of that name; rename the column")
+    if column in _OWN_SLICES or "=" in column or ":" in column:
+        raise UserError(f"--by {column[:60]}: CALF has slices of such a name; rename the column")
     fields = set(Comparison.__dataclass_fields__) - {"annotations", "extra"}
     if column in fields:
         found = [getattr(c, column) for c in dataset]
@@ -193,6 +202,8 @@ def _values(dataset: Dataset, column: str) -> list[str | None]:
     if odd is not None:
         raise UserError(f"--by {column}: a value is a {type(odd).__name__}, not text or a number")
     values = [None if value is None else str(value) for value in found]
+    if column not in _COLUMNS and not any(value is not None for value in values):
+        raise UserError(f"--by {column}: no comparison has a value there")
     if column not in _COLUMNS and len(set(values)) > _MOST_VALUES:
         raise UserError(f"--by {column}: {len(set(values))} different values; at most {_MOST_VALUES} can be slices")
     return values

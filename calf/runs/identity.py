@@ -103,10 +103,17 @@ def analysis_code() -> str:
     """A digest of the code that makes the rows of people and floors: kept ones are used while it is the same."""
     package = Path(calf.__file__).parent
     sha = hashlib.sha256()
-    for path in sorted(
-        [*package.glob("analysis/*.py"), *(package / name for name in ("decide.py", "runs/facts.py", "runs/rows.py"))]
-        + [package / "metrics" / name for name in ("floors.py", "tokenize.py", "matching.py")]
-    ):
+    names = (
+        "decide.py",
+        "hashing.py",
+        "comparing.py",
+        "runs/facts.py",
+        "runs/outcomes.py",
+        "runs/plan.py",
+        "runs/rows.py",
+    )
+    metrics = ("metrics/floors.py", "metrics/tokenize.py", "metrics/matching.py")
+    for path in sorted([*package.glob("analysis/*.py"), *(package / name for name in (*names, *metrics))]):
         sha.update(path.read_bytes())
     return sha.hexdigest()[:16]
 

@@ -14,7 +14,7 @@ from calf.errors import DataError, UserError
 from calf.runs.conclude import conclude
 from calf.runs.identity import imported_manifest, run_id
 from calf.runs.plan import LARGEST
-from calf.runs.rows import View
+from calf.runs.rows import PEOPLE, View
 from calf.runs.store import RunFolder, write_atomically
 from calf.types import LABELS, ORDERS
 
@@ -45,6 +45,8 @@ def import_run(file: Path, metric_name: str, dataset: Dataset, runs: Path) -> Ru
     """
     if not metric_name.strip() or not metric_name.isprintable():
         raise UserError("--metric-name must be a name that can be printed")
+    if metric_name == PEOPLE:
+        raise UserError(f"--metric-name {PEOPLE}: this is the name of people's own rows; choose another")
     try:
         content = file.read_bytes()
         text = content.decode("utf-8-sig")

@@ -10,7 +10,7 @@ import numpy as np
 from calf.datasets.load import load_dataset
 from calf.decide import RULES, decide
 from calf.errors import DataError, UserError
-from calf.runs.store import read_scores
+from calf.runs.store import RunFolder, read_scores
 from calf.types import FAILED, LABELS
 
 if TYPE_CHECKING:
@@ -139,6 +139,10 @@ def _decided(run: Run, place: Mapping[str, int], rule: Rule) -> tuple[Integers, 
     strange = next((name for name in ids if name not in place), None)
     if strange is not None:
         raise DataError(f"comparison {strange!r} is not in the dataset; delete the file and run again", path)
+    expected = (RunFolder(run.path).read("result") or {}).get("comparisons", len(ids))
+    if len(ids) != expected:
+        problem = f"holds {len(ids)} of the {expected} comparisons that the run has judged; delete it and run again"
+        raise DataError(problem, path)
     try:
         decisions = decide(ids, judgments, run.manifest["order"], rule, run.manifest["kind"])
     except ValueError as error:  # a line is missing

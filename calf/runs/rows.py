@@ -147,14 +147,14 @@ def _rows(
         if len(parts) < 2:
             continue
         both = int((split & np.logical_or.reduce([slices[name] for name in parts])).sum())
-        row, n, groups = macro_average(seen, parts)
-        rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon)}
+        row, n, groups, fewest = macro_average(seen, parts)
+        rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon, fewest)}
         yield {**head, "slice": f"macro:{column}", **rest}
         if column == "setting":
-            for first, second, row, n, groups in gaps(seen, parts):
+            for first, second, row, n, groups, fewest in gaps(seen, parts):
                 name = f"gap:{first.partition('=')[2]}-{second.partition('=')[2]}"
                 both = int((split & (slices[first] | slices[second])).sum())
-                rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon)}
+                rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon, fewest)}
                 yield {**head, "slice": name, **rest}
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import DataError, UnknownNameError, UserError
 from calf.runs.store import RunFolder
+from calf.runs.usage import spent_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -117,13 +119,22 @@ def open_run(path: Path) -> Run:
         raise UserError(f"run {path.name} has no result yet; continue it with: {(manifest or {}).get('command', '?')}")
     beside = result["beside"]
     if beside is None:
-        stored = RunFolder(path.parent / FLOORS_FOLDER).read(manifest["floors"])
-        beside = [] if stored is None else stored["rows"]
-    return Run(path, manifest, result["rows"], beside, result["failures"], folder.read("timing") or {})
+        stored = _read_or_none(RunFolder(path.parent / FLOORS_FOLDER), Path(manifest["floors"]).name)
+        beside = (stored or {}).get("rows", [])
+    timing = _read_or_none(folder, "timing") or {}
+    return Run(path, manifest, result["rows"], beside, result["failures"], timing)
+
+
+def _read_or_none(folder: RunFolder, name: str) -> dict[str, Any] | None:
+    """A file that is made again when it is gone; a broken one is as good as none."""
+    try:
+        return folder.read(name)
+    except DataError:
+        return None
 
 
 def describe_runs(runs: Path) -> list[dict[str, Any]]:
-    """One record per run of a folder, sorted by id: what was run and how far it is; of a broken one, its problem."""
+    """One record per run of a folder, sorted by id: what was run, how far it is, what it took; or its problem."""
     records: list[dict[str, Any]] = []
     for path in list_runs(runs):
         folder = RunFolder(path)
@@ -132,6 +143,9 @@ def describe_runs(runs: Path) -> list[dict[str, Any]]:
         except DataError as error:
             records.append({"id": path.name, "state": "broken", "problem": str(error)})
             continue
+        timing: dict[str, Any] = {}
+        with contextlib.suppress(DataError):  # what it took is no part of what it says
+            timing = folder.read("timing") or {}
         rows: list[dict[str, Any]] = [] if result is None else result["rows"]
         overall = next((row for row in rows if row["slice"] == "overall"), None)
         complete = result is not None and result["complete"]
@@ -151,6 +165,8 @@ def describe_runs(runs: Path) -> list[dict[str, Any]]:
                 "state": "complete" if complete else "not finished" if result is None else "part",
                 "signature": manifest["signature"],
                 "command": manifest["command"],
+                "seconds": timing.get("seconds"),
+                **spent_columns(timing),
             }
         )
     return records

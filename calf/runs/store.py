@@ -18,6 +18,7 @@ import math
 import os
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,22 @@ if TYPE_CHECKING:
 
     from calf.runs.plan import Outcome
 
-__all__ = ["SCHEMA", "Journal", "RunFolder", "read_scores", "write_atomically"]
+__all__ = ["SCHEMA", "Journal", "RunFolder", "read_outcomes", "read_scores", "write_atomically"]
 
 SCHEMA = 2
 """Of the JSON files. 1 had fewer statistics: its results are made again from the judgments, the rest is as it was."""
 
 _SCORES = ("id", "order", "score_a", "score_b", "verdict", "failure")
 _SYNC_SECONDS = 5.0
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("metric", "kind", "family", "signature", "dataset", "dataset_source", "command"), str),
+    **dict.fromkeys(("dataset_fingerprint", "floors"), str),
+    **dict.fromkeys(("scales", "failures", "ranks", "made_from", "usage"), dict),
+    **dict.fromkeys(("dataset_notes", "rows", "sessions", "pairs"), list),
+    **dict.fromkeys(("comparisons", "dataset_comparisons", "dataset_groups", "seed", "repeats"), int),
+    "beside": (list, type(None)),
+    "seconds": (int, float),
+}
 _KEYS = {
     "manifest": (
         "metric", "kind", "family", "signature", "scales", "dataset", "dataset_source", "dataset_fingerprint",
@@ -102,7 +112,7 @@ class RunFolder:
         """
         path = self.path / f"{name}.json"
         try:
-            table = json.loads(path.read_bytes())
+            table = json.loads(path.read_bytes(), parse_constant=_refused)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -117,6 +127,16 @@ class RunFolder:
         absent = [key for key in _KEYS.get(name, ()) if key not in table]
         if absent:
             raise DataError(f"{absent[0]!r} is missing; delete the run's folder and run again", path)
+        for key, kind in _TYPES.items():
+            if key in table and not isinstance(table[key], kind):
+                raise DataError(
+                    f"{key!r} is {table[key]!r:.40}, which CALF never writes; delete it and run again", path
+                )
+        rows = [*(table.get("rows") or ()), *(table.get("beside") or ())]
+        if not all(isinstance(row, dict) for row in rows):
+            raise DataError("a row is no object, which CALF never writes; delete the file and run again", path)
+        if any(not row.keys() >= _row_keys() for row in rows):
+            return None  # of a CALF that had fewer statistics
         return table
 
     def write(self, name: str, table: Mapping[str, Any]) -> None:
@@ -161,6 +181,17 @@ class RunFolder:
         return {name: count for (name, _), count in counts.items()}
 
 
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
+
+
+@cache
+def _row_keys() -> frozenset[str]:
+    from calf.analysis.measures import keys
+
+    return frozenset({"metric", "floor", "dataset", "slice", "order", "rule", *keys()})
+
+
 def _lines(value: Any) -> str:
     """A value as JSON; of a list or an object every item on a line of its own."""
     if isinstance(value, list) and value:
@@ -189,15 +220,40 @@ def read_scores(path: Path) -> list[Judgment]:
         for row in reader:
             try:
                 name, order, a, b, verdict, failure = row
-                if order not in ORDERS or (verdict and verdict not in LABELS):
+                if order not in ORDERS or bool(verdict) == bool(failure) or (verdict and verdict not in LABELS):
                     raise ValueError
                 repeat = seen.get((name, order), 0)
                 seen[name, order] = repeat + 1
                 score_a, score_b = (float(value) if value else None for value in (a, b))
+                if not all(score is None or math.isfinite(score) for score in (score_a, score_b)):
+                    raise ValueError
                 judgments.append(Judgment(name, order, repeat, score_a, score_b, verdict or None, failure or None))
             except ValueError:
                 raise DataError("not a line of scores; delete the file and run again", path, reader.line_num) from None
     return judgments
+
+
+def read_outcomes(path: Path) -> dict[str, Outcome]:
+    """What a journal holds, by key; a torn last line, which another process may be writing, is left out.
+
+    Raises:
+        DataError: a line that is not the last one cannot be read.
+    """
+    outcomes: dict[str, Outcome] = {}
+    if not path.exists():
+        return outcomes
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                record = json.loads(line)
+                outcomes[str(record["key"])] = _outcome(record)
+            except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+                raise DataError(
+                    "not a judgment; delete this line to judge its item again, or use --fresh", path, number
+                ) from None
+    return outcomes
 
 
 class Journal:
@@ -214,17 +270,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.outcomes: dict[str, Outcome] = {}
         self._drop_torn_line()
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    record = json.loads(line)
-                    self.outcomes[str(record["key"])] = _outcome(record)
-                except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-                    raise DataError(
-                        "not a judgment; delete this line to judge its item again, or use --fresh", path, number
-                    ) from None
+        self.outcomes = read_outcomes(path)
         self._file = path.open("ab")
         self._synced = time.monotonic()
 

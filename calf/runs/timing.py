@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import calf
+from calf.engine.request import total
 from calf.runs.identity import code_revision
+from calf.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,8 @@ __all__ = ["Session"]
 
 class Session:
     """Times one call, and adds up the usage (tokens, costs: whatever the metric counts) of what it judged.
+
+    Of judgments that sent requests, it also adds up how long they waited for the answers: `waited`.
 
     Args:
         folder: the run's.
@@ -38,6 +42,7 @@ class Session:
             "judged": 0,
             "jobs": jobs,
             "usage": {},
+            "waited": {},
             "calf": calf.__version__,
             "revision": code_revision(),
         }
@@ -45,9 +50,16 @@ class Session:
     def add(self, outcomes: Mapping[str, Outcome]) -> None:
         """Counts some more outcomes."""
         self._record["judged"] += len(outcomes)
-        for outcome in outcomes.values():
-            for name, number in (outcome.usage or {}).items():
-                self._record["usage"][name] = self._record["usage"].get(name, 0.0) + number
+        self._record["usage"] = total(self._record["usage"], *(outcome.usage or {} for outcome in outcomes.values()))
+        waited = [
+            outcome.seconds
+            for outcome in outcomes.values()
+            if not isinstance(outcome, Failure)
+            and outcome.seconds is not None
+            and (outcome.usage or {}).get("requests")
+        ]
+        if waited:
+            self._record["waited"] = total(self._record["waited"], {"judgments": len(waited), "seconds": sum(waited)})
 
     def close(self) -> None:
         """Writes the record beside the earlier ones; a disk that is full costs the record, nothing else."""
@@ -55,16 +67,13 @@ class Session:
         with contextlib.suppress(OSError):
             earlier = {} if self._anew else self._folder.read("timing") or {}
             sessions = [*earlier.get("sessions", []), self._record]
-            usage: dict[str, float] = {}
-            for session in sessions:
-                for name, number in session["usage"].items():
-                    usage[name] = usage.get(name, 0.0) + number
             self._folder.write(
                 "timing",
                 {
                     "seconds": round(sum(session["seconds"] for session in sessions), 3),
                     "judged": sum(session["judged"] for session in sessions),
-                    "usage": usage,
+                    "usage": total(*(session["usage"] for session in sessions)),
+                    "waited": total(*(session.get("waited", {}) for session in sessions)),
                     "sessions": sessions,
                 },
             )

@@ -34,20 +34,23 @@ def test_values_are_means_and_differences_of_the_slices_own(drawn):
     seen, parts = drawn
     rows = {name: measure(seen.select(mask)) for name, mask in parts.items()}
     with np.errstate(all="raise", under="ignore"):
-        macro, n, groups = macro_average(seen, parts)
+        macro, n, groups, fewest = macro_average(seen, parts)
         found = {(one, other): rest for one, other, *rest in gaps(seen, parts)}
     union = seen.select(np.logical_or.reduce(list(parts.values())))
     assert (n, groups) == (round(union.weight.sum()), np.unique(union.group).size)
+    assert fewest == min(row["groups"] for row in rows.values())
     assert list(found) == list(combinations(parts, 2))
     for name in COUNT_STATISTICS:
         values = {part: row[name] for part, row in rows.items()}
         _same(macro, name, None if None in values.values() else sum(values.values()) / len(values))
-        for (one, other), (gap, _, _) in found.items():
+        for (one, other), (gap, *_) in found.items():
             pair = values[one], values[other]
-            _same(gap, name, None if None in pair else pair[0] - pair[1])
-    for (one, other), (_, size, count) in found.items():
+            nothing = None in pair or not (rows[one]["coverage"] and rows[other]["coverage"])
+            _same(gap, name, None if nothing else pair[0] - pair[1])
+    for (one, other), (_, size, count, fewest) in found.items():
         both = seen.select(parts[one] | parts[other])
         assert (size, count) == (round(both.weight.sum()), np.unique(both.group).size), "of the two slices alone"
+        assert fewest == min(rows[one]["groups"], rows[other]["groups"])
 
 
 def _same(row, name, expected):
@@ -78,10 +81,10 @@ def test_intervals_are_percentiles_of_a_loop_over_shared_resamples():
     chance = np.random.default_rng(3)
     # Groups lie across the slices, so that the slices' accuracies move together.
     parts = {name: chance.random(len(seen)) < 0.6 for name in "xyz"}
-    macro, _, _ = macro_average(seen, parts, seed=5)
+    macro = macro_average(seen, parts, seed=5)[0]
     expected = np.quantile(loop(seen, list(parts.values()), 5).mean(axis=1), [0.025, 0.975])
     assert (macro.values["accuracy_low"], macro.values["accuracy_high"]) == pytest.approx(tuple(expected), abs=1e-9)
-    for one, other, gap, _, _ in gaps(seen, parts, seed=5):
+    for one, other, gap, *_ in gaps(seen, parts, seed=5):
         drawn = loop(seen, [parts[one], parts[other]], 5)
         expected = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
         assert (gap.values["accuracy_low"], gap.values["accuracy_high"]) == pytest.approx(tuple(expected), abs=1e-9)
@@ -116,3 +119,17 @@ def test_reasons():
     assert one_group.values["accuracy"] == 1.0
     assert one_group.values["accuracy_low"] is None
     assert "interval of accuracy" in one_group.reasons()
+
+
+def test_a_slice_in_which_nothing_was_judged_has_no_gap():
+    """A failed judgment is wrong, but a difference from a metric that said nothing is no bias."""
+    seen = make([0, 1, 0, 1, 2], [0, 1, 3, 3, 0])
+    parts = {"x": np.arange(5) < 2, "y": (np.arange(5) > 1) & (np.arange(5) < 4), "z": np.arange(5) == 4}
+    found = {one + other: gap for one, other, gap, *_ in gaps(seen, parts)}
+    assert found["xz"].values["accuracy"] == 1.0
+    for names in ("xy", "yz"):
+        assert {found[names].values[name] for name in COUNT_STATISTICS} == {None}
+        assert found[names].reasons().endswith(": no comparison of one of the slices was judged")
+    macro, _, _, fewest = macro_average(seen, parts)
+    assert (macro.values["accuracy"], macro.values["coverage"]) == pytest.approx((1 / 3, 2 / 3))
+    assert fewest == 1

@@ -58,8 +58,13 @@ def pairwise(said) -> Fraction | None:
     return sum(shares) / len(shares) if shares else None
 
 
-def by_definition(said: dict[int, dict[int, int]]) -> dict[str, float | None]:
-    """The four from scikit-learn, from krippendorff with annotators as rows, and from Fleiss' formulas."""
+def by_definition(
+    said: dict[int, dict[int, int]], least: int = 10, pairs: set[tuple[int, int]] | None = None
+) -> dict[str, float | None]:
+    """The four from scikit-learn, from krippendorff with annotators as rows, and from Fleiss' formulas.
+
+    `pairs` are those of whom a kappa is taken; None: who share `least` comparisons.
+    """
     said = {c: one for c, one in said.items() if len(one) > 1}
     if not said:
         return dict.fromkeys(AGREEMENTS)
@@ -67,7 +72,8 @@ def by_definition(said: dict[int, dict[int, int]]) -> dict[str, float | None]:
     kappas = []
     for a, b in combinations(people, 2):
         both = [(one[a], one[b]) for one in said.values() if a in one and b in one]
-        if both and len({y for two in both for y in two}) > 1:
+        enough = len(both) >= least if pairs is None else (a, b) in pairs
+        if enough and len({y for two in both for y in two}) > 1:
             kappas.append((len(both), cohen_kappa_score(*zip(*both, strict=True), labels=[0, 1, 2])))
     shares = Counter(y for one in said.values() for y in one.values())
     total = sum(shares.values())
@@ -86,9 +92,9 @@ def by_definition(said: dict[int, dict[int, int]]) -> dict[str, float | None]:
 
 
 @examples(100)
-@given(annotations())
-def test_agreement_equals_its_definitions(seen):
-    found, said = agreement(seen), by_definition(by_comparison(seen))
+@given(annotations(), st.integers(1, 4))
+def test_agreement_equals_its_definitions(seen, least):
+    found, said = agreement(seen, least=least), by_definition(by_comparison(seen), least)
     assert list(found)[:2] == ["annotators", "annotated"]
     assert found["annotators"] == len({*seen.annotator.tolist()})
     assert found["annotated"] == sum(len(one) > 1 for one in by_comparison(seen).values())
@@ -119,11 +125,14 @@ def test_intervals_are_those_of_resampled_groups(data):
     resamples = 30
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "COUNT_RESAMPLES", resamples)
-        found = agreement(seen, seed=3)
+        found = agreement(seen, seed=3, least=2)
     if len(groups) < 2:
         assert all(found[f"{name}_low"] is None for name in AGREEMENTS)
         return
     drawn = np.concatenate(list(multiplicities(len(groups), resamples, 3)), axis=1)
+    # Who shares enough is seen once, not in each resample.
+    shared = Counter(pair for one in said.values() for pair in combinations(sorted(one), 2))
+    pairs = {pair for pair, times in shared.items() if times >= 2}
     values = {name: [] for name in AGREEMENTS}
     for times in drawn.T:
         copies = {
@@ -132,7 +141,7 @@ def test_intervals_are_those_of_resampled_groups(data):
             if len(one) > 1
             for copy in range(times[groups.index(group_of[c])])
         }
-        for name, value in by_definition(copies).items():
+        for name, value in by_definition(copies, pairs=pairs).items():
             values[name].append(np.nan if value is None else value)
     for name in AGREEMENTS:
         interval = percentile_interval(np.array(values[name])) if found[name] is not None else None
@@ -146,7 +155,7 @@ def test_intervals_are_those_of_resampled_groups(data):
 def test_the_order_of_annotations_changes_nothing(seen, chance):
     order = list(range(len(seen)))
     chance.shuffle(order)
-    assert agreement(seen.select(np.array(order, dtype=np.int64))) == agreement(seen)
+    assert agreement(seen.select(np.array(order, dtype=np.int64)), least=2) == agreement(seen, least=2)
 
 
 @examples(100)
@@ -203,7 +212,7 @@ def test_a_pair_without_kappa_is_left_out():
     # Annotators 0 and 1 share two comparisons of one label; 0 and 2 differ on both of theirs.
     seen = make([(0, 0, 0, 0), (0, 1, 0, 0), (1, 0, 0, 1), (1, 1, 0, 1), (2, 0, 0, 2), (2, 2, 1, 2), (3, 0, 1, 3)])
     seen = make([*zip(*(getattr(seen, name).tolist() for name in seen.__slots__), strict=True), (3, 2, 0, 3)])
-    assert agreement(seen)["cohen_kappa"] == -1.0
+    assert agreement(seen, least=2)["cohen_kappa"] == -1.0
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_a_pair_without_kappa_is_left_out():
     ],
 )
 def test_small_data(rows, annotated, defined):
-    found = agreement(make(rows))
+    found = agreement(make(rows), least=1)
     assert found["annotated"] == annotated
     assert [name for name in AGREEMENTS if found[name] is not None] == defined
     assert "nan" not in str(found)
@@ -226,13 +235,34 @@ def test_small_data(rows, annotated, defined):
 
 
 def test_reasons():
-    seen = make([(c, a, 1, c) for c in range(3) for a in range(2)])
+    seen = make([(c, a, 1, c) for c in range(10) for a in range(2)])
     found = agreement(seen)
     assert found["pairwise_agreement"] == found["pairwise_agreement_low"] == 1.0
     assert found["undefined"] == (
         "fleiss_kappa, krippendorff_alpha: every annotation is the same label; "
         "cohen_kappa: every pair of annotators used one and the same label"
     )
+
+
+@pytest.mark.parametrize("shared", [1, 9, 10, 11])
+def test_pairs_who_share_fewer_than_ten_comparisons_have_no_kappa(shared):
+    """0 and 1 share `shared` comparisons, 2 and 3 twelve: only who has enough is in the mean."""
+    chance = np.random.default_rng(2)
+    labels = chance.integers(0, 3, (shared + 12, 2)).tolist()
+    few = [(c, a, labels[c][a], c) for c in range(shared) for a in range(2)]
+    many = [(c, 2 + a, labels[c][a], c) for c in range(shared, shared + 12) for a in range(2)]
+    of_many = cohen_kappa_score(*zip(*labels[shared:], strict=True), labels=[0, 1, 2])
+    found = agreement(make(few + many))
+    if shared < 10:
+        assert found["cohen_kappa"] == pytest.approx(of_many, rel=0, abs=1e-12)
+        assert agreement(make(few))["cohen_kappa"] is None
+        assert "cohen_kappa: no two annotators share 10 comparisons" in agreement(make(few))["undefined"]
+    else:
+        of_few = cohen_kappa_score(*zip(*labels[:shared], strict=True), labels=[0, 1, 2])
+        assert found["cohen_kappa"] == pytest.approx(np.average([of_few, of_many], weights=[shared, 12]), abs=1e-12)
+        assert found["cohen_kappa"] != pytest.approx(of_many, abs=1e-3)
+    # All others are of all annotations.
+    assert found["pairwise_agreement"] == pytest.approx(np.mean([one == other for one, other in labels]), abs=1e-12)
 
 
 def test_many_different_numbers_of_annotators_are_still_exact():

@@ -36,8 +36,16 @@ NAMES = {
 }
 CONFUSION = [f"confusion_{label}_{verdict}" for label in CLASSES for verdict in (*CLASSES, "failed")]
 CHANCE = ("acc_eq_chance", "acc_eq_cv_chance")
+SHARES = {
+    *("acc_eq", "acc_eq_cv", "flip_rate", "accuracy_consistent", "first_position_rate", "retest_agreement"),
+    *("accuracy_longer_preferred", "accuracy_shorter_preferred", "length_log_loss_gain"),
+    *("human_preferred_rate", "human_preferred_rate_people", "accuracy_low_overlap", "accuracy_high_overlap"),
+    "accuracy_leave_one_out",
+}
+SIZES = {f"{name}_n" for name in SHARES}
+FEW = "fewer than 10 groups have such a comparison"
 ALTERNATIVE = ("alt_winning_rate", "alt_advantage", "alt_annotators")
-PLAIN = {"tie_threshold", "rerun_variance", *CHANCE, *ALTERNATIVE, *CONFUSION}
+PLAIN = {"tie_threshold", "rerun_variance", *CHANCE, *ALTERNATIVE, *CONFUSION, *SIZES}
 OF_LABELS = {"macro_f1", "kappa", *CORRELATIONS, *PER_CLASS}
 """What depends on which response of a comparison stands first."""
 
@@ -114,6 +122,9 @@ def check(row: dict[str, object]) -> None:
             least = -1.0 if name.removesuffix("_symmetric") in CORRELATIONS else least
             assert least - 1e-12 <= row[name] <= 1.0 + 1e-12, name
             assert low is None or least - 1e-12 <= low <= high <= 1.0 + 1e-12, name
+    for name in SHARES:
+        assert row[f"{name}_n"] is None or 0.0 <= row[f"{name}_n"] <= row["n"] + 1e-9
+        assert (not row[f"{name}_n"]) == (row[name] is None), name
     if row["groups"] == 1:
         assert all(row[f"{name}_low"] is None for name in STATISTICS)
     else:
@@ -331,6 +342,8 @@ def test_a_comparison_judged_k_times_counts_once(seen):
             assert before[name] == pytest.approx(after[name], abs=1e-9)
             if before["groups"] > 1 and before[f"{name}_low"] is not None:
                 assert before[f"{name}_low"] == pytest.approx(after[f"{name}_low"], abs=1e-9)
+    for name in SHARES - {"retest_agreement", "length_log_loss_gain"}:
+        assert after[f"{name}_n"] == pytest.approx(6 * before[f"{name}_n"], abs=1e-9), name
     assert before["tie_threshold"] == after["tie_threshold"]
 
 
@@ -351,6 +364,74 @@ def test_what_is_known_of_a_comparison_reaches_its_statistics():
     median = np.sort(seen.overlap[has])[has.sum() // 2]
     assert row["accuracy_low_overlap"] == pytest.approx(right[has & (seen.overlap < median)].mean())
     assert row["overlap_gap"] == row["accuracy_high_overlap"] - row["accuracy_low_overlap"]
+
+
+@examples(60)
+@given(annotated(least=1))
+def test_sizes_are_the_comparisons_that_a_share_is_about(drawn):
+    """By a loop over the rows; a comparison that was judged K times or in both orders counts once."""
+    seen, annotations = drawn
+    row = measure(seen, annotations=annotations)
+    said = [] if annotations is None else annotations.comparison.tolist()
+    overlaps = sorted(
+        (overlap, weight) for overlap, weight in zip(seen.overlap, seen.weight, strict=True) if not np.isnan(overlap)
+    )
+    half = sum(weight for _, weight in overlaps) / 2
+    median = next(
+        (x for k, (x, _) in enumerate(overlaps) if sum(weight for _, weight in overlaps[: k + 1]) > half + 1e-9), 2.0
+    )
+    expected = dict.fromkeys(SHARES - {"acc_eq", "acc_eq_cv", "length_log_loss_gain"}, 0.0)
+    for place in range(len(seen)):
+        label, verdict, given, other = (
+            int(column[place]) for column in (seen.label, seen.verdict, seen.given, seen.swapped)
+        )
+        longer = np.sign(int(seen.length_a[place]) - int(seen.length_b[place])) * {0: 1, 1: -1}.get(label, 0)
+        known = seen.human[place] >= 0
+        about = {
+            "flip_rate": given in (0, 1, 2) and other in (0, 1, 2),
+            "accuracy_consistent": given in (0, 1, 2) and given == other,
+            "first_position_rate": given in (0, 1) or other in (0, 1),
+            "retest_agreement": (seen.comparison == seen.comparison[place]).sum() > 1,
+            "accuracy_longer_preferred": longer > 0,
+            "accuracy_shorter_preferred": longer < 0,
+            "human_preferred_rate": known and verdict in (0, 1),
+            "human_preferred_rate_people": known and label in (0, 1),
+            "accuracy_low_overlap": seen.overlap[place] < median,
+            "accuracy_high_overlap": seen.overlap[place] >= median,
+            "accuracy_leave_one_out": said.count(int(seen.comparison[place])) > 1,
+        }
+        for name, whether in about.items():
+            expected[name] += seen.weight[place] * bool(whether)
+    assert {name: row[f"{name}_n"] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert row["acc_eq_n"] == (row["n"] if seen.judged.any() else 0)
+    assert row["acc_eq_cv_n"] in (0, row["n"])
+    decided = seen.judged & (seen.label < 2)
+    assert row["length_log_loss_gain_n"] in (0, pytest.approx(seen.weight[decided].sum(), abs=1e-9))
+
+
+@pytest.mark.parametrize("several", [9, 10])
+def test_a_share_of_a_part_of_the_slice_in_few_groups_has_no_interval(several):
+    """So many of 30 groups have a comparison whose preferred response is the longer one, two each."""
+    group = np.repeat(np.arange(30), 2)
+    longer = group < several
+    chance = np.random.default_rng(5)
+    verdict = chance.integers(0, 2, 60)
+    label = np.zeros(60)
+    row = measure(make(label, verdict, group=group, length_a=np.where(longer, 9, 4), length_b=np.full(60, 6)))
+    check(row)
+    assert (row["accuracy_longer_preferred_n"], row["accuracy_shorter_preferred_n"]) == (2 * several, 60 - 2 * several)
+    assert row["accuracy_longer_preferred"] == pytest.approx((verdict == 0)[longer].mean())
+    few = {name for name, reason in reasons_of(row).items() if reason == FEW}
+    assert few == (
+        {"interval of accuracy_longer_preferred", "interval of accuracy_length_balanced"} if several < 10 else set()
+    )
+    assert row["accuracy_shorter_preferred_low"] is not None
+    # All of a slice of few groups is no part of it: `few_groups` says so already.
+    small = measure(
+        make(label[longer], verdict[longer], group=group[longer], length_a=group[longer], length_b=group[longer] - 1)
+    )
+    assert small["accuracy_longer_preferred_low"] == small["accuracy_low"] is not None
+    assert FEW not in small["undefined"]
 
 
 def test_asked_twice_with_one_answer_is_asked_once():

@@ -347,8 +347,10 @@ def test_mistakes_are_one_clear_line(calf: Any, runs: Path, tmp_path: Path) -> N
     assert "has no result yet; continue it with: calf evaluate" in problem("rouge-l", "always-a")
     scores = folder / id_of(runs, "always-a") / "scores.csv"
     text = scores.read_text()
-    scores.write_text(text + "elsewhere,given,,,same,\n")
     first = id_of(runs, "*First")
+    scores.write_text("".join(text.splitlines(keepends=True)[:10]))
+    assert "holds 9 of the 192 comparisons that the run has judged" in problem("always-a", first)
+    scores.write_text("".join(text.splitlines(keepends=True)[:-1]) + "elsewhere,given,,,same,\n")
     assert "'elsewhere' is not in the dataset" in problem("always-a", first)
     scores.write_text(text)
     scores = folder / first / "scores.csv"

@@ -25,6 +25,7 @@ kendall_tau_symmetric tau_c tau_c_symmetric spearman spearman_symmetric pearson 
 acc_eq_cv acc_eq_gap tie_threshold acc_eq_chance acc_eq_cv_chance precision_same recall_same f1_response_a
 f1_response_b f1_same flip_rate first_position_rate accuracy_consistent retest_agreement rerun_variance
 accuracy_longer_preferred accuracy_shorter_preferred accuracy_length_balanced length_log_loss_gain human_preferred_rate
+accuracy_longer_preferred_n accuracy_leave_one_out_n acc_eq_n
 human_preferred_rate_people accuracy_low_overlap accuracy_high_overlap overlap_gap accuracy_leave_one_out
 pairwise_agreement cohen_kappa fleiss_kappa krippendorff_alpha alt_winning_rate alt_advantage alt_annotators alt_epsilon
 confusion_response_a_failed confusion_same_same undefined""".split()
@@ -470,9 +471,17 @@ def test_people_stand_beside_the_metrics_where_they_were_asked(calf: Any, worksp
         split += len(labels) > 1 and max(map(labels.count, labels)) * 2 <= len(labels)
     assert row(done, "longer")["no_majority"] == people["no_majority"] == split > 0
     assert row(done, "longer", "majority")["no_majority"] == 0
-    assert "human" in calf(*words).stdout
+    # Fewer comparisons than the metrics' rows are about, and so said beside the name and in each slice.
+    table = calf(*words, "--by", "level").stdout
+    assert f"human (n={people['n']})" in table
+    by_level = calf(*words, "--by", "level", "--format", "json")
+    sizes = [row(by_level, "human", f"level={level}")["n"] for level in ("easy", "hard")]
+    assert sum(sizes) == people["n"] < 30
+    (cells,) = [line for line in table.splitlines() if "human (n=" in line and line.count(" n=") == 2]
+    assert [int(part.split()[0]) for part in cells.split(" n=")[1:]] == sizes
+    assert not [line for line in table.splitlines() if "longer " in line and " n=" in line], "said by the columns"
     board = calf("leaderboard", "--output", "-").stdout
-    assert board.count("| **human** |") == 3
+    assert board.count(f"| **human** ({people['n']} comparisons) |") == 3
     # A selection without annotations has no such row.
     few = calf(*words, "--format", "json", "--limit", 1)
     assert row(few, "longer")["n"] == 1

@@ -71,6 +71,12 @@ def test_one_order_each_drawn_by_chance_is_no_failure(calf: Any, workspace: Path
     assert (row["accuracy"], row["coverage"], row["rule"]) == (1, 1, "as-judged")
 
 
+def test_an_import_cannot_be_called_like_the_rows_of_people(calf: Any, workspace: Path) -> None:
+    (workspace / "said.csv").write_text("id,verdict\na,same\n")
+    done = calf("runs", "import", "said.csv", "--metric-name", "human", check=2)
+    assert "this is the name of people's own rows" in done.stderr
+
+
 def test_an_import_called_like_a_floor_hides_none(calf: Any, workspace: Path) -> None:
     import calf as library
 

@@ -95,3 +95,63 @@ def test_mistakes(calf: Any, workspace: Path, runs: Path) -> None:
     (name,) = [p.name for p in runs.iterdir() if p.name.startswith("rouge-l--")]
     (runs / name / "result.json").write_text("{")
     assert "result.json" in calf("leaderboard", check=2).stderr
+
+
+QUESTIONS = [
+    {"name": f"c{n}", "ask": f"question {n}", "one": "word " * (n % 7), "two": "word " * (n % 4),
+     "setting": "model_vs_model", "label": ["response_a", "response_b", "same"][n % 3], "language": "en"}
+    for n in range(20)
+]  # fmt: skip
+MAPPED = ("--map", "id=name", "--map", "question=ask", "--map", "response_a=one", "--map", "response_b=two")
+
+
+def ranks_of(done: Any) -> dict[str, Any]:
+    return {row["metric"]: row["rank"] for row in json.loads(done.stdout)["rows"] if row["slice"] == "overall"}
+
+
+def test_ranks_are_made_again_when_the_code_changes_and_the_dataset_is_there(
+    calf: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "mine.jsonl").write_text("".join(json.dumps(record) + "\n" for record in QUESTIONS))
+    calf("evaluate", "--metric", "longer", "--metric", "always-a", "--dataset", "mine.jsonl", *MAPPED)
+    (stored,) = (workspace / "runs" / "ranks").glob("*.json") if calf("leaderboard") else ()
+    true = ranks_of(calf("leaderboard", "--format", "json"))
+    table = json.loads(stored.read_text())
+    assert table["code"]
+    odd = {**table, "ranks": dict.fromkeys(table["ranks"], 7)}
+    stored.write_text(json.dumps(odd))
+    assert ranks_of(calf("leaderboard", "--format", "json"))["longer"] == 7, "kept: of this code and these results"
+
+    def stale() -> None:
+        stored.write_text(json.dumps({**odd, "code": "of another version"}))
+
+    stale()
+    assert ranks_of(calf("leaderboard", "--format", "json")) == true
+    assert json.loads(stored.read_text()) == table
+    stored.write_text(json.dumps({name: value for name, value in odd.items() if name != "code"}))
+    assert ranks_of(calf("leaderboard", "--format", "json")) == true, "of a version that wrote no digest"
+
+    # Without the dataset they cannot be: what is there from these results counts.
+    moved = workspace / "elsewhere"
+    moved.mkdir()
+    (workspace / "mine.jsonl").rename(moved / "mine.jsonl")
+    stale()
+    assert ranks_of(calf("leaderboard", "--format", "json"))["longer"] == 7
+    # A path says where it is now; it is read with the columns that the runs were told of.
+    assert ranks_of(calf("leaderboard", "--format", "json", "-d", "elsewhere/mine.jsonl")) == true
+    assert json.loads(stored.read_text()) == table
+    # But not of other results.
+    stored.write_text(json.dumps({**odd, "made_from": dict.fromkeys(table["made_from"], "x")}))
+    board = calf("leaderboard", "--output", "-").stdout
+    assert "Without ranks: " in board
+    (moved / "mine.jsonl").write_text("".join(json.dumps(record) + "\n" for record in QUESTIONS[1:]))
+    other = calf("leaderboard", "-d", "elsewhere/mine.jsonl", check=2).stderr
+    assert "no complete run on dataset 'elsewhere/mine.jsonl'" in other
+
+
+def test_a_name_chooses_one_of_two_equal_datasets(calf: Any, workspace: Path) -> None:
+    for name in ("one", "two"):
+        (workspace / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in QUESTIONS))
+        calf("evaluate", "--metric", "longer", "--dataset", f"{name}.jsonl", *MAPPED)
+    table = json.loads(calf("leaderboard", "--format", "json", "-d", "two").stdout)
+    assert {row["dataset"] for row in table["rows"]} == {"two"}

@@ -143,6 +143,37 @@ class TestPairs:
     def test_opposite_winners_alone_are_no_cycle(self) -> None:
         assert "cycles" not in kinds(look(row("x", "y", question="Q"), row("y", "x", question="Q")))
 
+    def test_general_questions(self) -> None:
+        plot = [row(question="What is the plot?", reference=f"Text {i}.", group="g") for i in range(4)]
+        who = [row(question="Who is it about?", reference=f"Person {i}.", group="h") for i in range(3)]
+        found = the(look(*plot, *who, row()), "general_question")
+        assert found.severity == "warning"
+        assert found.message.startswith("2 questions have 3 or more different references each ('What is the plot?': 4)")
+        assert found.ids == tuple(r.id for r in (*plot, *who))[:5]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"reference": "One."},  # one text
+            {"reference": None},  # none that is known
+            {"context": "The story."},  # one text with several references
+            {"question": None},  # other questions
+            {"group": None},  # no group is made of them
+        ],
+    )
+    def test_questions_of_one_text_or_group_are_not_general(self, more: dict[str, Any]) -> None:
+        rows = []
+        for i in range(6):
+            fields = {"question": "Why?", "reference": f"Text {i}.", "group": "g"} | more
+            changes = {
+                name: f"{name} {i}" if value is None and name != "reference" else value
+                for name, value in fields.items()
+            }
+            rows.append(row(**changes))
+        assert "general_question" not in kinds(look(*rows))
+        two = [row(question="Why?", reference=f"Text {i % 2}.", group="g") for i in range(6)]
+        assert "general_question" not in kinds(look(*two))
+
     def test_equal_responses(self) -> None:
         same = the(look(row("x", "x", "same")), "equal_responses")
         won = the(look(row("x", "x", "same"), row("y", " y\n", "response_b")), "equal_responses")

@@ -152,6 +152,10 @@ def test_the_setting_follows_from_the_sources(source_a: str, source_b: str, sett
         ({"annotations": ["x"]}, "annotation 1 must be an object with annotator and label, not 'x'"),
         ({"annotations": [{"label": "same"}]}, "annotation 1: no 'annotator'"),
         (
+            {"annotations": [{"annotator": who, "label": "same"} for who in (4, "p", "4")]},
+            "annotations: the annotator '4' labels the comparison twice; keep one label a person",
+        ),
+        (
             {"annotations": [{"annotator": "p", "label": "A"}]},
             "annotation 1: label must be one of response_a, response_b, same, not 'A'",
         ),

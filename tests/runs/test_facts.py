@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -129,19 +130,13 @@ def test_facts_are_what_they_say(drawn: list[Comparison]) -> None:
     assert facts.length_a.tolist() == [length(c.response_a, c.language) for c in drawn]
     assert facts.length_b.tolist() == [length(c.response_b, c.language) for c in drawn]
     assert facts.annotated.tolist() == [len(c.annotations) for c in drawn]
+    ranks = _ranks(drawn)
     for place, c in enumerate(drawn):
         human = -1
         if c.setting == "human_vs_model" and (c.source_a == "human") != (c.source_b == "human"):
             human = 0 if c.source_a == "human" else 1
         assert facts.human[place] == human
-        preferred = {"response_a": c.response_a, "response_b": c.response_b}.get(c.label)
-        if c.reference is None or preferred is None:
-            assert np.isnan(facts.overlap[place])
-        else:
-            words = [_words(text, c.language) for text in (c.reference, preferred)]
-            shared = (words[0] & words[1]).total()
-            total = words[0].total() + words[1].total()
-            assert facts.overlap[place] == pytest.approx(2 * shared / total if shared else 0.0, abs=1e-12)
+        assert facts.overlap[place] == pytest.approx(ranks[place], abs=1e-12, nan_ok=True)
     if facts.annotations is None:
         assert not any(c.annotations for c in drawn)
     else:
@@ -156,11 +151,30 @@ def test_facts_are_what_they_say(drawn: list[Comparison]) -> None:
         assert facts.annotations.group.tolist() == [facts.group[place] for place, _, _ in told]
 
 
+def _ranks(drawn: list[Comparison]) -> list[float]:
+    """How many overlaps of the language are lower, of all that are another one; NaN where there is none."""
+    overlaps = [_overlap(c) for c in drawn]
+    ranks = []
+    for c, own in zip(drawn, overlaps, strict=True):
+        mine = {x for x, other in zip(overlaps, drawn, strict=True) if other.language == c.language and x is not None}
+        ranks.append(math.nan if own is None else sum(x < own for x in mine) / max(len(mine) - 1, 1))
+    return ranks
+
+
+def _overlap(c: Comparison) -> Fraction | None:
+    preferred = {"response_a": c.response_a, "response_b": c.response_b}.get(c.label)
+    if c.reference is None or preferred is None:
+        return None
+    words = [_words(text, c.language) for text in (c.reference, preferred)]
+    shared = (words[0] & words[1]).total()
+    return Fraction(2 * shared, words[0].total() + words[1].total()) if shared else Fraction(0)
+
+
 def _words(text: str, language: str) -> Counter[str]:
     return Counter(text.lower().split() if language == "en" else text)
 
 
-def test_overlaps_of_plain_texts_are_rouge_1() -> None:
+def test_overlaps_of_plain_texts_rank_as_rouge_1_does() -> None:
     from rouge_score.rouge_scorer import RougeScorer
 
     rng = random.Random(3)
@@ -175,8 +189,28 @@ def test_overlaps_of_plain_texts_are_rouge_1() -> None:
         scorer.score(c.reference, c.response_a if c.label == "response_a" else c.response_b)["rouge1"].fmeasure
         for c in data
     ]
-    assert facts_of(dataset(*data)).overlap.tolist() == pytest.approx(expected, abs=1e-12)
-    assert len(set(expected)) > 5
+    distinct = sorted({round(value, 12) for value in expected})
+    ranks = [distinct.index(round(value, 12)) / (len(distinct) - 1) for value in expected]
+    assert facts_of(dataset(*data)).overlap.tolist() == pytest.approx(ranks, abs=1e-12)
+    assert len(distinct) > 5
+
+
+def test_overlaps_are_compared_within_a_language_only() -> None:
+    """Whatever overlaps are usual in a language, its lowest is 0 and its highest 1; the other languages change none."""
+
+    def one(language: str, shared: int, more: str = "") -> Comparison:
+        words = [f"w{n}" for n in range(10)]
+        return comparison(
+            f"{language}{shared}{more}", language=language, label="response_a", reference=" ".join(words),
+            response_a=" ".join([*words[:shared], *["x"] * (10 - shared)]),
+        )  # fmt: skip
+
+    low, high = [one("en", n) for n in (1, 0, 2)], [one("de", n) for n in (9, 7, 8, 10)] + [one("de", 7, "again")]
+    facts = facts_of(dataset(*low, *high, one("fr", 5)))
+    assert facts.overlap.tolist() == pytest.approx([0.5, 0.0, 1.0, 2 / 3, 0.0, 1 / 3, 1.0, 0.0, 0.0], abs=1e-12)
+    assert facts_of(dataset(*low)).overlap.tolist() == facts.overlap[:3].tolist()
+    # So a half of all is no longer one language.
+    assert {c.language for c, value in zip((*low, *high), facts.overlap, strict=False) if value >= 0.5} == {"en", "de"}
 
 
 @pytest.mark.parametrize("groups", [1, 2, 9, 10, 11, 37])
@@ -254,6 +288,10 @@ def test_any_column_makes_slices() -> None:
         slices(data, ("colour",))
     with pytest.raises(UserError, match="--by odd: a value is a list, not text or a number"):
         slices(data, ("odd",))
+    for column in ("overall", "majority", "unanimous", "length", "gap", "reference"):
+        named = dataset(comparison("1", extra={column: "x"}))
+        with pytest.raises(UserError, match=f"--by {column}: CALF has slices of such a name"):
+            slices(named, (column,))
     for column in ("annotations", "extra"):
         with pytest.raises(UserError, match=f"no column '{column}'"):
             slices(data, (column,))

@@ -210,6 +210,45 @@ def test_macro_and_gap_rows_are_means_and_differences_of_the_slices(column: str)
         assert gap["no_majority"] == one["no_majority"] + other["no_majority"]
 
 
+@pytest.mark.parametrize("rare", [49, 50])
+def test_few_groups_of_macro_and_gap_rows_are_those_of_the_smallest_slice(rare: int) -> None:
+    data = small(90, people=0, language="en")
+    sizes = dict(zip(SETTINGS, (rare, 60, 70), strict=True))
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    rows = (dataclasses.replace(c, setting="model_vs_model") for c in itertools.cycle(data))
+    many = [
+        dataclasses.replace(c, id=f"d{n}", group=f"g{n}", setting=name)
+        for n, (c, name) in enumerate(zip(rows, names, strict=False))
+    ]
+    found = rows_of("m", Dataset("many", tuple(many)), verdicts(Dataset("many", tuple(many)), 3))
+    few = {row["slice"]: row["few_groups"] for row in found if row["slice"].startswith(("macro:", "gap:"))}
+    first, second, third = SETTINGS
+    assert few == {
+        "macro:setting": rare < 50,
+        f"gap:{first}-{second}": rare < 50,
+        f"gap:{first}-{third}": rare < 50,
+        f"gap:{second}-{third}": False,
+    }
+    assert of(found, "macro:setting")["groups"] == len(many)
+
+
+def test_a_setting_in_which_all_failed_has_no_gap() -> None:
+    data = small(60, seed=8)
+    judged = [
+        dataclasses.replace(j, verdict=None, failure="error") if c.setting == SETTINGS[0] else j
+        for c, j in zip(data, verdicts(data, 9), strict=True)
+    ]
+    rows = rows_of("m", data, judged)
+    gaps = {row["slice"]: row for row in rows if row["slice"].startswith("gap:")}
+    for name, row in gaps.items():
+        if SETTINGS[0] in name.removeprefix("gap:").split("-"):
+            assert row["accuracy"] is row["coverage"] is row["accuracy_low"] is None
+            assert "no comparison of one of the slices was judged" in row["undefined"]
+        else:
+            assert row["accuracy"] is not None
+    assert of(rows, "macro:setting")["accuracy"] is not None
+
+
 def test_intervals_of_macro_and_gap_rows_are_those_of_a_loop() -> None:
     data = small(60, seed=8)
     judged = verdicts(data, 9)
@@ -425,7 +464,7 @@ def test_people_of_the_real_files(shared_data: Path, name: str, split: int | Non
     kappas, sizes = [], []
     for one, other in itertools.combinations(table, 2):
         both = ~np.isnan(one) & ~np.isnan(other)
-        if both.any() and len({*one[both], *other[both]}) > 1:
+        if both.sum() >= 10 and len({*one[both], *other[both]}) > 1:
             kappas.append(cohen_kappa_score(one[both].astype(int), other[both].astype(int)))
             sizes.append(both.sum())
     assert row["cohen_kappa"] == pytest.approx(np.average(kappas, weights=sizes), abs=1e-9)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from calf.decide import Judgment
 from calf.errors import DataError
-from calf.runs.store import _KEYS, SCHEMA, Journal, RunFolder, read_scores, write_atomically
+from calf.runs.store import _KEYS, _TYPES, SCHEMA, Journal, RunFolder, read_scores, write_atomically
 from calf.types import Failure, Opinion, Score
 
 texts = st.text(max_size=30)
@@ -113,12 +115,55 @@ def test_a_foreign_or_broken_json_file_is_named(tmp_path: Path) -> None:
             folder.read("manifest")
 
 
+def sound(keys: Iterable[str]) -> dict[str, Any]:
+    """A table with these keys and an empty value of the right kind for each."""
+    kinds = {key: kind[0] if isinstance(kind, tuple) else kind for key, kind in _TYPES.items()}
+    return {key: kinds.get(key, str)() for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("metric", 3), ("dataset_notes", None), ("scales", []), ("seed", "0"), ("dataset_source", None), ("floors", [])],
+)
+def test_a_value_that_cannot_be_is_named(tmp_path: Path, key: str, value: Any) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write("manifest", sound(_KEYS["manifest"]) | {key: value})
+    with pytest.raises(DataError, match=f"manifest.json: '{key}' is .*which CALF never writes"):
+        folder.read("manifest")
+
+
+def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "timing.json").write_text('{"schema": 2, "seconds": NaN, "sessions": []}')
+    with pytest.raises(DataError, match="NaN is no number"):
+        RunFolder(tmp_path).read("timing")
+
+
+def test_rows_of_fewer_statistics_are_made_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write("result", sound(_KEYS["result"]) | {"rows": [{"metric": "m", "accuracy": 1.0}]})
+    assert folder.read("result") is None
+    folder.write("result", sound(_KEYS["result"]) | {"rows": ["m"]})
+    with pytest.raises(DataError, match="a row is no object"):
+        folder.read("result")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a,given,nan,0.5,response_a,", "a,given,0.5,inf,response_b,", "a,given,0.5,0.5,,", "a,given,,,same,error"],
+)
+def test_scores_that_are_never_written_are_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f"id,order,score_a,score_b,verdict,failure\n{line}\n")
+    with pytest.raises(DataError, match=r"scores.csv:2: not a line of scores"):
+        read_scores(path)
+
+
 def test_of_schema_1_what_was_run_is_kept_and_what_it_says_is_made_again(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write("timing", {"seconds": 1.0, "sessions": []})
     assert json.loads((tmp_path / "timing.json").read_text())["schema"] == SCHEMA == 2
     for name, keys in _KEYS.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps({"schema": 1, **dict.fromkeys(keys, 0)}))
+        (tmp_path / f"{name}.json").write_text(json.dumps({"schema": 1, **sound(keys)}))
     assert folder.read("manifest") is not None
     assert folder.read("timing") is not None
     assert folder.read("result") is None
@@ -129,11 +174,11 @@ def test_of_schema_1_what_was_run_is_kept_and_what_it_says_is_made_again(tmp_pat
 @pytest.mark.parametrize("name", ["manifest", "result", "timing"])
 def test_a_missing_key_is_named(tmp_path: Path, name: str) -> None:
     folder = RunFolder(tmp_path)
-    table = dict.fromkeys(_KEYS[name], 0)
+    table = sound(_KEYS[name])
     folder.write(name, table)
     assert folder.read(name) == {"schema": SCHEMA, **table}
     for key in _KEYS[name]:
-        folder.write(name, {other: 0 for other in table if other != key})
+        folder.write(name, {other: value for other, value in table.items() if other != key})
         with pytest.raises(DataError, match=f"{name}.json: '{key}' is missing"):
             folder.read(name)
 

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["find_pairs"]
 
+_SEVERAL = 3
+
 
 def find_pairs(comparisons: Sequence[Comparison]) -> Iterator[Finding]:
     """Duplicate and conflicting pairs, cycles in preferences, comparisons of a text with itself."""
     yield from _repeated(comparisons)
     yield from _cycles(comparisons)
     yield from _equal(comparisons)
+    yield from _general(comparisons)
 
 
 def _winner(c: Comparison) -> str | None:
@@ -104,3 +107,27 @@ def _equal(comparisons: Sequence[Comparison]) -> Iterator[Finding]:
         f"{ties} labelled same",
         [c.id for c in (preferred or equal)],
     )
+
+
+def _general(comparisons: Sequence[Comparison]) -> Iterator[Finding]:
+    """Questions that are asked of several texts ("What is the plot of the story?"), where they make groups."""
+    asked: dict[str, list[Comparison]] = {}
+    for c in comparisons:
+        asked.setdefault(c.question, []).append(c)
+    found: list[tuple[int, list[Comparison]]] = []
+    for rows in asked.values():
+        references = {c.reference for c in rows if c.reference}
+        contexts = {c.context for c in rows}
+        of_one_text = len(contexts) == 1 and contexts != {""}  # with several references
+        if len(references) >= _SEVERAL and len({c.group for c in rows}) == 1 and not of_one_text:
+            found.append((len(references), rows))
+    if found:
+        most, rows = max(found, key=lambda one: one[0])
+        yield Finding.about(
+            "warning",
+            "general_question",
+            f"{len(found)} questions have {_SEVERAL} or more different references each ({rows[0].question[:60]!r}: "
+            f"{most}), so they are asked of different texts, and groups that they link are not what belongs together; "
+            "name what does in a column `group`",
+            [c.id for _, of_one in found for c in of_one],
+        )

@@ -1,0 +1,261 @@
+"""What judging a dataset would take: requests, tokens, cost and time, before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calf.datasets.dataset import Dataset
+from calf.datasets.load import load_dataset
+from calf.engine.request import Usage
+from calf.errors import UserError
+from calf.evaluation import PERMANENT, select
+from calf.metrics.registry import LoadedMetric, load_metric
+from calf.runs.forecasts import Counter, Forecaster, Tally, requests_of
+from calf.runs.identity import run_id
+from calf.runs.measured import Measured, measured_runs
+from calf.runs.plan import plan, precluded
+from calf.runs.store import RunFolder, read_outcomes
+from calf.types import Failure
+from calf.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from calf.decide import OrderChoice
+    from calf.engine.prices import Prices
+    from calf.engine.request import Request
+    from calf.runs.plan import Outcome
+
+__all__ = ["Check", "Estimate", "Expected", "estimate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What some requests will take, as far as that can be said.
+
+    Attributes:
+        requests: repeated ones included, at the rate at which earlier runs repeated them.
+        input_tokens: of the prompts.
+        output_tokens: of the answers; None if nobody can say.
+        cost: in the currency of the prices; None if these or the output are not known.
+        seconds: at the rate of earlier runs, with their concurrency; None if there are none.
+    """
+
+    requests: float
+    input_tokens: float
+    output_tokens: float | None
+    cost: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How far off the estimate would have been for a run, as shares: 0.1 is 10 % too much; None if not known.
+
+    Attributes:
+        run: its id.
+        others: how many other runs it was estimated from; 0: from counting alone.
+    """
+
+    run: str
+    others: int
+    requests: float | None
+    input_tokens: float | None
+    output_tokens: float | None
+    cost: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What `evaluate` with the same arguments would send.
+
+    Attributes:
+        metric, dataset: their names.
+        run: the id of the run that it would make or continue.
+        model, server: whom it asks.
+        items: what must be judged: responses, or comparisons in each order, times the repeats.
+        judged_items: of these, what the run has judged already.
+        refused_items: what cannot be judged (no reference, another language) and is never asked.
+        requests: different ones for all items, before any is sent again.
+        judged_requests: of these, for judged items alone.
+        cached_requests: of the others, with an answer in the cache.
+        sent: what is left, as counted: requests, answers, tokens of prompts, the most tokens of answers.
+        exact: whether the tokens of prompts were counted with the model's tokenizer, not estimated from letters; what
+            a chat template adds is estimated in any case.
+        expected: what will be sent.
+        answer_tokens: how long an answer is assumed to be, as the metric says; None if that is measured, or unknown.
+        least_cost: of the prompts alone; None if there are no prices.
+        most_cost: if every answer is as long as it may be; None if there are no prices.
+        prices: with their date and source.
+        measured: the ids of the runs that the expectation was corrected by.
+        checks: for each of these, how far off the estimate would have been without it.
+    """
+
+    metric: str
+    dataset: str
+    run: str
+    model: str
+    server: str
+    items: int
+    judged_items: int
+    refused_items: int
+    requests: int
+    judged_requests: int
+    cached_requests: int
+    sent: Tally
+    exact: bool
+    expected: Expected
+    answer_tokens: float | None
+    least_cost: float | None
+    most_cost: float | None
+    prices: Prices | None
+    measured: Sequence[str]
+    checks: Sequence[Check]
+
+
+def estimate(
+    metric: str | LoadedMetric,
+    dataset: str | Path | Dataset = "sample",
+    *,
+    setting: str | Sequence[str] = (),
+    subject: str | Sequence[str] = (),
+    language: str | Sequence[str] = (),
+    limit: int | None = None,
+    order: OrderChoice = "given",
+    repeat: int = 1,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    runs: str | Path | None = None,
+    fresh: bool = False,
+    cache: bool = True,
+) -> Estimate | None:
+    """Says what `calf.evaluate` with the same arguments would take.
+
+    Nothing is sent, nothing is written, no key is needed. Where runs of the same metric with the same model are here,
+    what they measured (tokens, repeated requests, throughput) corrects what is counted, and the estimate's own error
+    is said for each of them.
+
+    Returns:
+        None if the metric asks no server.
+
+    Raises:
+        UserError: a name, an option, a file or a selection is wrong; or the metric asks a server, but cannot say what.
+    """
+    loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
+    forecaster = loaded.instance
+    if not isinstance(forecaster, Forecaster):
+        if loaded.concurrent:
+            raise UserError(f"metric {loaded.name!r} has no forecast(item): nobody can say what it will send")
+        return None
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    chosen = select(data, setting, subject, language, limit, seed)
+    server = forecaster.server(needs_key=False)
+    folder = Path(runs) if runs else find_workspace().runs
+    run = run_id(loaded.name, loaded.signature(tuple(sorted({c.language for c in data}))), data, order, seed)
+    outcomes = {} if fresh else read_outcomes(RunFolder(folder / run).journal)
+    units = plan(loaded, chosen.comparisons, order, repeat)
+    judged = [unit for unit in units if _is_settled(outcomes.get(unit.key))]
+    refused = [unit for unit in units if precluded(loaded, unit.item) is not None]
+    done, never = {unit.key for unit in judged}, {unit.key for unit in refused}
+    forecast = partial(requests_of, forecaster, server)
+    wanted: dict[str, Request] = {}
+    asked: dict[str, Request] = {}
+    for unit in units:
+        if unit.key not in never:
+            (asked if unit.key in done else wanted).update(forecast(unit.item))
+    cached = _cached(wanted) if cache else set()
+    counter = Counter(server.model)
+    sent = counter.tally(request for key, request in wanted.items() if key not in cached)
+    exact = counter.exact
+    measured = measured_runs(folder, loaded, data, forecast, counter)
+    answer = getattr(forecaster, "answer_tokens", None)
+    prices = server.prices
+    expected = _expect(sent, measured, prices, answer)
+    most_input = round(max(sent.input_tokens, expected.input_tokens))
+    return Estimate(
+        metric=loaded.name,
+        dataset=data.name,
+        run=run,
+        model=server.model,
+        server=server.place,
+        items=len(units),
+        judged_items=len(done - never),
+        refused_items=len(never),
+        requests=len(wanted | asked),
+        judged_requests=len(asked.keys() - wanted.keys()),
+        cached_requests=len(cached),
+        sent=sent,
+        exact=exact,
+        expected=expected,
+        answer_tokens=None if any(one.input_tokens for one in measured) else answer,
+        least_cost=prices.cost(Usage(round(expected.input_tokens))) if prices else None,
+        most_cost=prices.bound(most_input, sent.most_output) if prices else None,
+        prices=prices,
+        measured=[one.run for one in measured],
+        checks=[_check(one, [m for m in measured if m is not one], prices, answer) for one in measured],
+    )
+
+
+def _is_settled(outcome: Outcome | None) -> bool:
+    """Whether `evaluate` would leave it as it is."""
+    return outcome is not None and not (isinstance(outcome, Failure) and outcome.kind not in PERMANENT)
+
+
+def _cached(keys: Iterable[str]) -> set[str]:
+    from calf.engine.cache import Cache
+
+    cache = Cache()
+    if not cache.path.exists():  # it would be made
+        return set()
+    try:
+        return {key for key in keys if cache.get(key) is not None}
+    finally:
+        cache.close()
+
+
+def _expect(sent: Tally, measured: Sequence[Measured], prices: Prices | None, answer: float | None) -> Expected:
+    """What is counted, corrected by what was measured where the same was counted."""
+    if not sent.requests:
+        return Expected(0, 0, 0, 0.0 if prices else None, 0.0)
+    counting = [one for one in measured if one.input_tokens]
+    again = _ratio(sum(one.requests for one in measured), sum(one.forecast.requests for one in measured))
+    longer = _ratio(sum(one.input_tokens for one in counting), sum(one.forecast.input_tokens for one in counting))
+    if counting:
+        answer = sum(one.output_tokens for one in counting) / sum(one.forecast.answers for one in counting)
+    requests, input_tokens = sent.requests * again, sent.input_tokens * longer
+    output_tokens = None if answer is None else sent.answers * answer
+    cost = None
+    if prices is not None and output_tokens is not None:
+        share = sum(one.cached_input_tokens for one in counting) / max(1, sum(one.input_tokens for one in counting))
+        cost = prices.cost(Usage(round(input_tokens), round(input_tokens * share), round(output_tokens)))
+    rates = [one for one in measured if one.rate]
+    seconds = None
+    if rates:
+        rate = sum(one.requests for one in rates) / sum(one.requests / one.rate for one in rates if one.rate)
+        seconds = requests / rate
+    return Expected(requests, input_tokens, output_tokens, cost, seconds)
+
+
+def _ratio(measured: float, counted: float) -> float:
+    return measured / counted if measured and counted else 1.0
+
+
+def _check(one: Measured, others: Sequence[Measured], prices: Prices | None, answer: float | None) -> Check:
+    said = _expect(one.forecast, others, prices, answer)
+
+    def off(expected: float | None, measured: float | None) -> float | None:
+        return expected / measured - 1 if expected is not None and measured else None
+
+    return Check(
+        one.run,
+        len(others),
+        off(said.requests, one.requests),
+        off(said.input_tokens, one.input_tokens),
+        off(said.output_tokens, one.output_tokens),
+        off(said.cost, one.cost),
+        off(said.seconds, one.requests / one.rate if one.rate else None),
+    )
