@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import calf
+from calf.cli.cache import app as cache_app
 from calf.cli.datasets import app as datasets_app
 from calf.cli.metrics import app as metrics_app
 from calf.cli.runs import app as runs_app
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(runs_app, name="runs")
+app.add_typer(cache_app, name="cache")
 
 
 def _version(asked: bool) -> None:

@@ -413,7 +413,10 @@ def test_a_broken_run_breaks_itself_only(calf: Any, workspace: Path, name: str) 
     (broken / f"{name}.json").write_text('{"schema": 2}')
     states = [run["state"] for run in json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]]
     assert states == (["complete"] * 2 if name == "timing" else ["broken", "complete"])
-    assert f"{name}.json" in calf("runs", "show", "longer", check=2).stderr
+    if name == "timing":  # as good as none: what a run took is no part of what it found
+        assert "longer" in calf("runs", "show", "longer").stdout
+    else:
+        assert f"{name}.json" in calf("runs", "show", "longer", check=2).stderr
     calf("runs", "list")
 
 

@@ -1,0 +1,52 @@
+"""`calf cache`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calf.engine.cache import Cache
+from calf.engine.request import Choice, Reply, Usage
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CALF_CACHE", str(tmp_path / "cache"))
+    cache = Cache()
+    for number, model in enumerate(("small", "small", "large")):
+        cache.put(f"k{number}", "http://127.0.0.1:1/v1", Reply((Choice("A"),), Usage(10, 0, 2), model))
+    cache.close()
+    return tmp_path / "cache" / "responses.sqlite"
+
+
+def test_info_counts_by_model(calf: Any, workspace: Path, kept: Path) -> None:
+    found = json.loads(calf("cache", "info", "--format", "json").stdout)
+    assert (found["path"], found["bytes"]) == (
+        str(kept),
+        sum(p.stat().st_size for p in kept.parent.glob(kept.name + "*")),
+    )
+    assert [(m["model"], m["answers"], m["input_tokens"]) for m in found["models"]] == [
+        ("large", 1, 10),
+        ("small", 2, 20),
+    ]
+    text = calf("cache", "info").stdout
+    assert "3 answers" in text
+    assert "small at http://127.0.0.1:1/v1: 2 answers, 20 input and 4 output tokens" in text
+
+
+def test_clear_removes_one_model_or_all(calf: Any, workspace: Path, kept: Path) -> None:
+    assert "did you mean 'small'?" in calf("cache", "clear", "--model", "smal", check=2).stderr
+    assert "removed 2 answers" in calf("cache", "clear", "--model", "small").stderr
+    assert Cache().get("k2") is not None
+    assert "removed 1 answers" in calf("cache", "clear").stderr
+    assert Cache().get("k2") is None
+
+
+def test_an_empty_cache(calf: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALF_CACHE", str(tmp_path / "none"))
+    assert "0 answers, 0 bytes" in calf("cache", "info").stdout
+    assert "removed 0 answers" in calf("cache", "clear").stderr
+    assert not (tmp_path / "none").exists()
