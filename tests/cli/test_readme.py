@@ -69,8 +69,11 @@ def test_the_python_code_works_as_written(prepared: Path, monkeypatch: pytest.Mo
 def test_the_keys_it_explains_are_the_rows(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(prepared)
     row = calf.evaluate("longer", "sample", limit=12).rows[0]
-    section = README.partition("### What the figures mean")[2].partition("One row per")[0]
-    for name in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE):
-        for key in re.findall(r"`(\w+)`", name):
-            assert key in row, key
+    section = README.partition("### What the figures mean")[2].partition("\n## ")[0]
+    names = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    explained = {key for name in names for key in re.findall(r"`([a-z_0-9]+)`", name)}
+    assert len(explained) > 40
+    assert explained <= set(row)
+    forms = re.compile(r"_(low|high|symmetric|n)$|^(precision|recall|f1|confusion)_.*")
+    assert {key for key in row if not forms.search(key)} <= explained | {"undefined"}
     assert json.dumps(row)
