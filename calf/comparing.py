@@ -19,6 +19,7 @@ from calf.errors import UserError
 from calf.runs.choosing import choose
 from calf.runs.facts import facts_of, slices_of
 from calf.runs.outcomes import outcomes_of
+from calf.runs.rows import View, people_rows
 from calf.types import FAILED
 from calf.workspace import find_workspace
 
@@ -73,6 +74,9 @@ class Differences:
             `n` on as in `ranks`.
         hardest: at most 20 comparisons that more than half of the runs that judged them get wrong, those that most do
             first: `id`, `label`, `wrong`, `judged` (numbers of runs), `setting`, `subject`, `language`.
+        people: where there are annotations, for every slice how far people agree, each annotator against the majority
+            of the others (`calf.evaluate` has it as the metric human): `metric`, `slice`, `n` (annotated comparisons),
+            `groups`, `few_groups`, `accuracy`, `accuracy_low`, `accuracy_high`, `undefined`.
 
     `agreement`, `ensembles` and `hardest` take a run's verdict in the first repeat.
     """
@@ -86,6 +90,7 @@ class Differences:
     agreement: list[Line]
     ensembles: list[Line]
     hardest: list[Line]
+    people: list[Line]
 
 
 def compare(
@@ -152,6 +157,7 @@ def compare_runs(
         list(_agreement(about, seen)),
         ensembles,
         list(_hardest(dataset, seen)),
+        [] if overall else list(_people(dataset, by)),
     )
 
 
@@ -273,6 +279,14 @@ def _agreement(about: Sequence[Line], seen: Outcomes) -> Iterator[Line]:
                 "" if kappa is not None else "kappa: every verdict is one and the same" if common[a, b] else _NO_COMMON
             )
             yield {"a": first["run"], "b": second["run"], "n": int(common[a, b]), "kappa": kappa, "undefined": why}
+
+
+def _people(dataset: Dataset, by: Sequence[str]) -> Iterator[Line]:
+    names = ("metric", "slice", "n", "groups", "few_groups", "accuracy", "accuracy_low", "accuracy_high")
+    for row in people_rows(dataset, View(by=tuple(by))):
+        if ":" not in row["slice"]:
+            why = "" if row["accuracy_low"] is not None else "accuracy_low, accuracy_high: fewer than 2 groups"
+            yield {**{name: row[name] for name in names}, "undefined": why}
 
 
 def _hardest(dataset: Dataset, seen: Outcomes) -> Iterator[Line]:

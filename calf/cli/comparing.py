@@ -84,7 +84,7 @@ def _print_differences(found: Differences, by: Sequence[str]) -> None:
     print_head(console, found, f"{len(runs)} runs compared")
     for line in _coverage(found, overall):
         console.print(escape(line))
-    console.print(_ranks(overall, runs))
+    console.print(_ranks(overall, runs, next((row for row in found.people if row["slice"] == "overall"), None)))
     shown, left_out = _shown_pairs(found, overall)
     if shown:
         console.print(_pairs(shown, runs))
@@ -138,7 +138,7 @@ def _range(numbers: set[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _ranks(overall: Sequence[Line], runs: Mapping[str, Line]) -> Table:
+def _ranks(overall: Sequence[Line], runs: Mapping[str, Line], people: Line | None) -> Table:
     ruled = any(run["order"] == "both" for run in runs.values())
     table = table_of()
     table.add_column("rank", justify="right")
@@ -152,7 +152,11 @@ def _ranks(overall: Sequence[Line], runs: Mapping[str, Line]) -> Table:
         run = runs[row["run"]]
         cells = [interval(row, "accuracy"), str(run["covered"]), str(run["judged"])]
         cells += [run["rule"] if run["order"] == "both" else ""] if ruled else []
-        table.add_row(_rank(row), label_of(row), *cells)
+        table.add_row(_rank(row), label_of(row), *cells, end_section=people is not None and row is overall[-1])
+    if people is not None:  # each annotator against the others, on what was annotated
+        table.add_row(
+            "", "human", interval({**people, "coverage": 1.0}, "accuracy"), str(people["n"]), str(people["n"])
+        )
     return table
 
 

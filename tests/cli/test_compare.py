@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 import calf as library
 from calf.runs.run import open_run
 
-KEYS = ["dataset", "fingerprint", "notes", "runs", "pairs", "ranks", "agreement", "ensembles", "hardest"]
+KEYS = ["dataset", "fingerprint", "notes", "runs", "pairs", "ranks", "agreement", "ensembles", "hardest", "people"]
 PAIR_KEYS = """a b slice n groups difference low high p_permutation p_adjusted p_mcnemar few_groups undefined""".split()
 FIGURES = PAIR_KEYS[5:11]
 
@@ -494,3 +495,26 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+def test_people_stand_beside_the_runs(calf: Any, workspace: Path) -> None:
+    rows = []
+    for number in range(12):
+        labels = ("response_a", "response_a" if number % 3 else "response_b")
+        said = [{"annotator": f"p{place}", "label": label} for place, label in enumerate(labels)]
+        texts = {
+            "response_a": "a " * (number + 2),
+            "response_b": "b c",
+            "setting": "model_vs_model",
+            "label": "response_a",
+        }
+        rows.append({"id": f"c{number}", "question": f"q{number}", "reference": "a b c", **texts, "annotations": said})
+    (workspace / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    calf("evaluate", "-m", "longer", "-m", "shorter", "-d", "d.jsonl")
+    found = json.loads(calf("compare", "-d", "d.jsonl", "--format", "json").stdout)
+    (overall,) = [row for row in found["people"] if row["slice"] == "overall"]
+    assert (overall["metric"], overall["n"], overall["accuracy"]) == ("human", 12, pytest.approx(8 / 12))
+    table = calf("compare", "-d", "d.jsonl").stdout
+    assert re.search(r"human +0\.667 \[\S+, \S+\] +12 +12", table), table
+    calf("evaluate", "-m", "longer", "-m", "shorter", "-d", "sample")
+    assert json.loads(calf("compare", "-d", "sample", "--format", "json").stdout)["people"] == []
