@@ -358,7 +358,7 @@ def _escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+    return "`" + " ".join(text.split()).replace("|", "\\|").replace("`", "'") + "`"  # a prompt may stand in a signature
 
 
 def _latex(boards: Sequence[Board]) -> str:

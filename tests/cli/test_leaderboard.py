@@ -155,3 +155,9 @@ def test_a_name_chooses_one_of_two_equal_datasets(calf: Any, workspace: Path) ->
         calf("evaluate", "--metric", "longer", "--dataset", f"{name}.jsonl", *MAPPED)
     table = json.loads(calf("leaderboard", "--format", "json", "-d", "two").stdout)
     assert {row["dataset"] for row in table["rows"]} == {"two"}
+
+
+def test_a_signature_is_one_cell_whatever_it_holds() -> None:
+    from calf.leaderboard import _code
+
+    assert _code("judge|prompt:two\nlines with `ticks`") == "`judge\\|prompt:two lines with 'ticks'`"
