@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
-import threading
 from typing import TYPE_CHECKING, Any
 
+from calf.engine.crew import Crew
 from calf.errors import CalfError
 from calf.runs.plan import check_outcome
 from calf.runs.troubles import describe_error, redact
@@ -44,8 +43,7 @@ def ask_concurrently(
         CalfError: what the metric says.
     """
     work = _Work(instance, kind, units, secrets)
-    thread = threading.Thread(target=work.run, name="calf-judgments", daemon=True)
-    thread.start()
+    work.start()
     try:
         while True:
             done = work.take()
@@ -53,38 +51,25 @@ def ask_concurrently(
                 break
             yield done
     finally:
-        work.cancel()
-        thread.join()
+        work.stop()
     if work.error is not None:
         raise work.error
 
 
-class _Work:
-    """The event loop's side: as many workers as items may be under way, which share one list of units."""
+class _Work(Crew):
+    """As many workers as items may be under way, which share one list of units."""
 
     def __init__(self, instance: Any, kind: str, units: Sequence[Unit], secrets: Sequence[str]) -> None:
-        self.error: BaseException | None = None
+        super().__init__("calf-judgments", max(1, min(int(getattr(instance, "window", WINDOW)), len(units))))
         self._instance = instance
         self._kind = kind
         self._units = iter(units)
-        self._workers = max(1, min(int(getattr(instance, "window", WINDOW)), len(units)))
         self._secrets = secrets
         self._done: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._main: asyncio.Task[None] | None = None
-        self._ready = threading.Event()
 
-    def run(self) -> None:
-        """Works until everything is done, or something cannot go on; the thread's function."""
-        try:
-            asyncio.run(self._all())
-        except asyncio.CancelledError:
-            pass
-        except BaseException as error:  # raised again in the main thread
-            self.error = self.error or error
-        finally:
-            self._ready.set()
-            self._done.put(None)
+    def finished(self) -> None:
+        """Lets `take` end."""
+        self._done.put(None)
 
     def take(self) -> dict[str, Outcome] | None:
         """All outcomes that are there, at least one; None when there will be no more."""
@@ -102,13 +87,6 @@ class _Work:
                 return batch
             batch[item[0]] = item[1]
 
-    def cancel(self) -> None:
-        """Ends what is under way; nothing if all is done."""
-        self._ready.wait()
-        loop, main = self._loop, self._main
-        if loop is not None and main is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(main.cancel)
-
     def _wait(self) -> tuple[str, Outcome] | None:
         while True:
             try:
@@ -116,19 +94,14 @@ class _Work:
             except queue.Empty:
                 continue
 
-    async def _all(self) -> None:
-        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
-        self._ready.set()
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._workers):
-                    group.create_task(self._work())
-        finally:
-            close = getattr(self._instance, "close", None)
-            if close is not None:
-                await close()
+    async def close(self) -> None:
+        """Closes the metric, if it can be."""
+        close = getattr(self._instance, "close", None)
+        if close is not None:
+            await close()
 
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """Takes units until there are none, or one says that the metric cannot go on."""
         ask = self._instance.score_one if self._kind == "response" else self._instance.judge_one
         for unit in self._units:
             if self.error is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calf.datasets.translate.check import Complaint, check
 from calf.datasets.translate.plan import parts
 from calf.datasets.translate.prompt import SCHEMA, Sheet, prompt_digest
+from calf.engine.crew import Crew
 from calf.engine.engine import Engine
 from calf.engine.request import AskError, Request
 from calf.engine.tokens import estimate_tokens
@@ -123,20 +122,18 @@ def translate_all(
     """
     engine = Engine(translator.server, cache=cache, budget=budget, trace=trace)
     work = _Work(translator, engine, conversations, ledger, advance)
-    thread = threading.Thread(target=work.run, name="calf-translation", daemon=True)
-    thread.start()
+    work.start()
     try:
-        while thread.is_alive():
-            thread.join(_POLL_SECONDS)
+        while not work.wait(_POLL_SECONDS):
+            pass
     finally:
-        work.cancel()
-        thread.join()
+        work.stop()
     if work.error is not None:
         raise work.error
 
 
-class _Work:
-    """The event loop's side, in a thread of its own (a notebook's main thread has a loop already)."""
+class _Work(Crew):
+    """As many workers as keep the server busy, which share the conversations."""
 
     def __init__(
         self,
@@ -146,43 +143,19 @@ class _Work:
         ledger: Ledger,
         advance: Callable[[int], None],
     ) -> None:
-        self.error: BaseException | None = None
+        super().__init__("calf-translation", min(len(conversations), 2 * translator.server.concurrency))
         self._translator = translator
         self._engine = engine
         self._conversations = iter(conversations)
-        self._workers = min(len(conversations), 2 * translator.server.concurrency)
         self._ledger = ledger
         self._advance = advance
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._main: asyncio.Task[None] | None = None
 
-    def run(self) -> None:
-        try:
-            asyncio.run(self._all())
-        except asyncio.CancelledError:
-            pass
-        except BaseException as error:  # raised again in the main thread
-            self.error = self.error or error
-        finally:
-            self._ready.set()
+    async def close(self) -> None:
+        """Closes the engine."""
+        await self._engine.close()
 
-    def cancel(self) -> None:
-        self._ready.wait()
-        if self._loop is not None and self._main is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._main.cancel)
-
-    async def _all(self) -> None:
-        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
-        self._ready.set()
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._workers):
-                    group.create_task(self._work())
-        finally:
-            await self._engine.close()
-
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """Takes conversations until there are none, or nothing more can be asked."""
         for conversation in self._conversations:
             try:
                 # Parts see what earlier ones brought, so a sheet is made when the one before is done.
