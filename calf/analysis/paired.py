@@ -3,8 +3,8 @@
 The test flips signs: if two metrics are exchangeable, then in each group it is a matter of chance which of the two has
 the higher sum. That each group's difference is as likely as its negative is more than that the accuracies are equal:
 where one metric wins rarely but by whole groups, and the other often by little, the test rejects more often than it
-should, with some dozens of groups twice or more as often. Flips and resamples follow from (seed, number of groups)
-alone, so all pairs of a slice share them.
+should, below 100 groups twice or more as often (`tests/benchmarks/calibration.py`). Flips and resamples follow from
+(seed, number of groups) alone, so all pairs of a slice share them.
 """
 
 from __future__ import annotations
