@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from calf.comparing import Differences, compare
     from calf.datasets.dataset import Dataset
     from calf.datasets.load import load_dataset
+    from calf.engine.budget import Spending
     from calf.errors import (
         CalfError,
         DataError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         UnknownNameError,
         UserError,
     )
+    from calf.estimating import Estimate, estimate
     from calf.evaluation import evaluate
     from calf.metrics.base import ComparisonMetric, Pair, Preparation, Response, ResponseMetric
     from calf.metrics.registry import LoadedMetric, list_metrics, load_metric
@@ -41,6 +43,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Differences",
+    "Estimate",
     "Failure",
     "LoadedMetric",
     "MissingDependencyError",
@@ -52,10 +55,12 @@ __all__ = [
     "ResponseMetric",
     "Run",
     "Score",
+    "Spending",
     "StoppedError",
     "UnknownNameError",
     "UserError",
     "compare",
+    "estimate",
     "evaluate",
     "list_metrics",
     "load_dataset",
@@ -66,6 +71,7 @@ _HOMES = {
     "calf.comparing": ("Differences", "compare"),
     "calf.datasets.dataset": ("Dataset",),
     "calf.datasets.load": ("load_dataset",),
+    "calf.engine.budget": ("Spending",),
     "calf.errors": (
         "CalfError",
         "DataError",
@@ -75,6 +81,7 @@ _HOMES = {
         "UnknownNameError",
         "UserError",
     ),
+    "calf.estimating": ("Estimate", "estimate"),
     "calf.evaluation": ("evaluate",),
     "calf.metrics.base": ("ComparisonMetric", "Pair", "Preparation", "Response", "ResponseMetric"),
     "calf.metrics.registry": ("LoadedMetric", "list_metrics", "load_metric"),

@@ -41,7 +41,7 @@ class Expected:
         input_tokens: of the prompts.
         output_tokens: of the answers; None if nobody can say.
         cost: in the currency of the prices; None if these or the output are not known.
-        seconds: at the rate of earlier runs, with their concurrency; None if there are none.
+        seconds: at the rate of earlier runs, times this concurrency by theirs; None if there are none.
     """
 
     requests: float
@@ -125,7 +125,7 @@ def estimate(
     subject: str | Sequence[str] = (),
     language: str | Sequence[str] = (),
     limit: int | None = None,
-    order: OrderChoice = "given",
+    order: OrderChoice | None = None,
     repeat: int = 1,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -146,6 +146,7 @@ def estimate(
         UserError: a name, an option, a file or a selection is wrong; or the metric asks a server, but cannot say what.
     """
     loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
+    order = order or loaded.traits.default_order
     forecaster = loaded.instance
     if not isinstance(forecaster, Forecaster):
         if loaded.concurrent:
@@ -174,7 +175,7 @@ def estimate(
     measured = measured_runs(folder, loaded, data, forecast, counter)
     answer = getattr(forecaster, "answer_tokens", None)
     prices = server.prices
-    expected = _expect(sent, measured, prices, answer)
+    expected = _expect(sent, measured, prices, answer, server.concurrency)
     most_input = round(max(sent.input_tokens, expected.input_tokens))
     return Estimate(
         metric=loaded.name,
@@ -217,7 +218,9 @@ def _cached(keys: Iterable[str]) -> set[str]:
         cache.close()
 
 
-def _expect(sent: Tally, measured: Sequence[Measured], prices: Prices | None, answer: float | None) -> Expected:
+def _expect(
+    sent: Tally, measured: Sequence[Measured], prices: Prices | None, answer: float | None, concurrency: float | None
+) -> Expected:
     """What is counted, corrected by what was measured where the same was counted."""
     if not sent.requests:
         return Expected(0, 0, 0, 0.0 if prices else None, 0.0)
@@ -235,17 +238,19 @@ def _expect(sent: Tally, measured: Sequence[Measured], prices: Prices | None, an
     rates = [one for one in measured if one.rate]
     seconds = None
     if rates:
-        rate = sum(one.requests for one in rates) / sum(one.requests / one.rate for one in rates if one.rate)
+        # What a run took would have taken the less, the more requests were in flight, while the server keeps up.
+        took = [one.requests / one.rate * _ratio(one.concurrency, concurrency) for one in rates if one.rate]
+        rate = sum(one.requests for one in rates) / sum(took)
         seconds = requests / rate
     return Expected(requests, input_tokens, output_tokens, cost, seconds)
 
 
-def _ratio(measured: float, counted: float) -> float:
+def _ratio(measured: float | None, counted: float | None) -> float:
     return measured / counted if measured and counted else 1.0
 
 
 def _check(one: Measured, others: Sequence[Measured], prices: Prices | None, answer: float | None) -> Check:
-    said = _expect(one.forecast, others, prices, answer)
+    said = _expect(one.forecast, others, prices, answer, one.concurrency)
 
     def off(expected: float | None, measured: float | None) -> float | None:
         return expected / measured - 1 if expected is not None and measured else None

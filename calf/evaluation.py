@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -70,7 +71,7 @@ def evaluate(
     subject: str | Sequence[str] = (),
     language: str | Sequence[str] = (),
     limit: int | None = None,
-    order: OrderChoice = "given",
+    order: OrderChoice | None = None,
     repeat: int = 1,
     options: Mapping[str, Any] | None = None,
     jobs: int = 1,
@@ -93,7 +94,8 @@ def evaluate(
         dataset: a known name, a file, a folder, a hub id, or a `Dataset`.
         setting, subject, language: keep only comparisons of these; one value or several.
         limit: at most this many comparisons, in whole groups chosen by hash.
-        order: which response is shown first: as given, swapped, or both.
+        order: which response is shown first: given (the dataset's response_a), swapped, or both; None: as the metric
+            says, which is both for prompted judges of pairs and given for all others.
         repeat: how often each comparison is judged in each order.
         options: the metric's options, when `metric` is text.
         jobs: worker processes.
@@ -114,6 +116,7 @@ def evaluate(
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
     _check_numbers(limit=1 if limit is None else limit, repeat=repeat, jobs=jobs)
+    order = order or loaded.traits.default_order
     view = _view(order, rule, by, alt_epsilon)
     if not all(c.group for c in data):
         raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
@@ -129,7 +132,7 @@ def evaluate(
     )
     asked = _Asked(loaded, preparation)
     if fresh or folder.read("manifest") is None:
-        asked.prepare()  # a metric that refuses the dataset leaves nothing behind
+        asked.prepare({})  # a metric that refuses the dataset leaves nothing behind
     try:
         with folder.lock(lambda: report.say(f"another process works on {folder.id}; waiting for it")):
             if fresh:
@@ -139,9 +142,11 @@ def evaluate(
             covered = folder.covered()
             for comparison in chosen:
                 covered[comparison.id] = max(covered.get(comparison.id, 0), repeat)
+            earlier = folder.read("timing") if folder.journal.exists() else None
             journal = Journal(folder.journal)
             try:
-                _judge(asked, plan(loaded, chosen.comparisons, order, repeat), journal, folder, jobs, report)
+                units = plan(loaded, chosen.comparisons, order, repeat)
+                _judge(asked, units, journal, folder, earlier, jobs, report)
             finally:
                 journal.close()
             kept = journal.outcomes
@@ -211,9 +216,9 @@ class _Asked:
         self.preparation = preparation
         self._prepared = False
 
-    def prepare(self) -> None:
+    def prepare(self, spent: Mapping[str, float]) -> None:
         if not self._prepared:
-            prepare(self.metric, self.preparation)
+            prepare(self.metric, dataclasses.replace(self.preparation, spent=spent))
             self._prepared = True
 
 
@@ -222,6 +227,7 @@ def _judge(
     units: Sequence[Unit],
     journal: Journal,
     folder: RunFolder,
+    earlier: Mapping[str, Any] | None,
     jobs: int,
     report: Progress,
 ) -> None:
@@ -229,18 +235,19 @@ def _judge(
     left = [unit for unit in units if not _settled(journal.outcomes.get(unit.key))]
     if not left:
         return
-    asked.prepare()
+    asked.prepare((earlier or {}).get("usage") or {})
     metric = asked.metric
     report.start(metric.name, len(units), len(units) - len(left))
-    session = Session(folder, jobs, anew=not journal.outcomes)
+    session = Session(folder, metric.instance, jobs, earlier)
     try:
-        for outcomes in execute(metric, left, asked.preparation, jobs):
-            journal.append(outcomes)
-            session.add(outcomes)
-            report.advance(len(outcomes))
+        with contextlib.closing(execute(metric, left, asked.preparation, jobs)) as parts:
+            for outcomes in parts:
+                journal.append(outcomes)
+                session.add(outcomes)
+                report.advance(len(outcomes))
     finally:
         report.finish()
-        session.close()
+        session.write()
 
 
 def _is_kept(

@@ -226,7 +226,7 @@ def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
 
 
 _SPENT: Sequence[tuple[str, Callable[[Entry], str]]] = (
-    ("cost", lambda e: "-" if e.spent is None else money(e.spent.cost)),
+    ("cost", lambda e: "-" if e.spent is None else f"{money(e.spent.cost)} {e.spent.currency or ''}".rstrip()),
     ("tokens", lambda e: "-" if e.spent is None else whole(e.spent.tokens)),
 )
 
@@ -275,7 +275,7 @@ _INTRODUCTION = (
     "of judging, on the machine of the run."
 )
 _SPENT_IT = (
-    "Cost (by the prices in the metric's definition, USD unless it says otherwise) and tokens (in and out, as the "
+    "Cost (by the prices in the metric's definition) and tokens (in and out, as the "
     "server counted them): of what was sent for the run, failed judgments included; answers that were in the cache "
     "cost nothing."
 )

@@ -54,8 +54,9 @@ def evaluate(
     language: Annotated[list[str] | None, typer.Option(help="Only this language; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Whole groups of at most N comparisons together.")] = None,
     order: Annotated[
-        Literal["given", "swapped", "both"], typer.Option(help="Which response is shown first.")
-    ] = "given",
+        Literal["given", "swapped", "both"] | None,
+        typer.Option(help="Which response is shown first.  [default: both for judges of pairs, else given]"),
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Judge each comparison so often in each order.")] = 1,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="key=value for the one --metric; repeatable.")
@@ -75,8 +76,15 @@ def evaluate(
     alt_epsilon: Annotated[
         float, typer.Option(min=0, max=1, help="Of the alternative annotator test, where there are annotators.")
     ] = 0.2,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Judges: stop before more requests are sent.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="Judges: stop before more is spent.")] = None,
+    max_requests: Annotated[
+        int | None, typer.Option(min=1, help="Judges: stop before the run has sent more in all.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Judges: stop before the run has cost more in all.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Judges: send nothing more after so many seconds.")
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Judges: keep and reuse answers.")] = True,
     record: Annotated[Path | None, typer.Option(help="Judges: append requests and replies to this file.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Judges: answer from such a file; nothing is sent.")] = None,
@@ -107,7 +115,7 @@ def evaluate(
         rule=rule,
         by=by or [],
         alt_epsilon=alt_epsilon,
-        spending=Spending(max_requests, max_cost, cache, record, replay),
+        spending=Spending(max_requests, max_cost, cache, record, replay, max_seconds),
     )
     raise typer.Exit(code)
 
@@ -123,8 +131,9 @@ def estimate(
     language: Annotated[list[str] | None, typer.Option(help="Only this language; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Whole groups of at most N comparisons together.")] = None,
     order: Annotated[
-        Literal["given", "swapped", "both"], typer.Option(help="Which response is shown first.")
-    ] = "given",
+        Literal["given", "swapped", "both"] | None,
+        typer.Option(help="Which response is shown first.  [default: both for judges of pairs, else given]"),
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Judge each comparison so often in each order.")] = 1,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="key=value for the metric; repeatable.")

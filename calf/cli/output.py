@@ -129,7 +129,7 @@ def _spent(runs: Sequence[Run]) -> Iterable[str]:
         if spent.input_tokens is not None:
             cached = f" ({whole(spent.cached_input_tokens)} cached)" if spent.cached_input_tokens else ""
             tokens = f"tokens {whole(spent.input_tokens)} in{cached}, {whole(spent.output_tokens)} out"
-        cost = "unknown" if spent.cost is None else money(spent.cost)
+        cost = "unknown" if spent.cost is None else f"{money(spent.cost)} {spent.currency or ''}".rstrip()
         waited = f", {duration(spent.latency)} a judgment" if spent.latency is not None else ""
         yield (
             f"{run.title}: {whole(spent.requests)} requests{again}, {tokens}, cost {cost}, "

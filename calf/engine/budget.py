@@ -7,10 +7,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calf.engine.request import Usage
 from calf.errors import StoppedError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from calf.engine.prices import Prices
 
 __all__ = ["Budget", "Reservation", "Spending"]
 
@@ -20,11 +24,12 @@ class Spending:
     """What a run may send and pay, and where its answers are kept.
 
     Attributes:
-        max_requests, max_cost: None: no limit. The cost is in the currency of the prices.
+        max_requests, max_cost: of the whole run, earlier sessions included; None: no limit. The cost is in the currency
+            of the prices.
         cache: whether answers are looked up and kept on disk.
         record: a file to which every request and reply is appended.
         replay: a file of that kind, which answers in the server's place.
-        max_seconds: None: no limit.
+        max_seconds: of one session, after which no request is begun; None: no limit.
     """
 
     max_requests: int | None = None
@@ -87,6 +92,30 @@ class Budget:
         self._started: float | None = None
         self._stopped: str | None = None
         self._changed: asyncio.Future[None] | None = None
+
+    @classmethod
+    def of(cls, spending: Spending, spent: Mapping[str, float], prices: Prices | None) -> Budget:
+        """The budget of a session of a run.
+
+        Args:
+            spending: what the whole run may.
+            spent: what its earlier sessions did, as `calf.engine.request.Reply.spent`.
+            prices: by which a cost that those did not know is computed from their tokens.
+
+        Raises:
+            UserError: a limit below 0.
+        """
+        cost = spent.get("cost")
+        if cost is None:
+            tokens = (int(spent.get(name, 0)) for name in ("input_tokens", "cached_input_tokens", "output_tokens"))
+            cost = prices.cost(Usage(*tokens)) if prices is not None else 0.0
+        return cls(
+            spending.max_requests,
+            spending.max_cost,
+            spending.max_seconds,
+            requests=int(spent.get("requests", 0)),
+            cost=cost,
+        )
 
     async def reserve(self, bound: float = 0.0) -> Reservation:
         """Wait until a request that costs at most `bound` fits.

@@ -31,6 +31,7 @@ _LONGEST_WAIT = 30.0
 _EMPTY_RETRIES = 2  # a blank answer was paid for: it is asked for again less often than what cost nothing
 _OVERHEAD = 64  # tokens that a chat template may add to a conversation
 _MESSAGE_OVERHEAD = 16  # and to each message
+_MOST_REFUSED = 32  # bad requests one after the other, with no good answer ever: it is not the requests' texts
 
 
 class Engine:
@@ -45,6 +46,11 @@ class Engine:
         cache: None: answers are kept for this run alone.
         budget: default: none.
         trace: a `Recorder`, or a `Replayer`, which answers in the server's place: nothing is sent, nothing is cached.
+        answered: whether this server has given good answers to requests of this kind before. Else it refuses all, and
+            not some for their texts, when it has refused the first 32.
+
+    Attributes:
+        spent: what all askings together sent and paid, as `Reply.spent`; those that were cut off too.
 
     Raises:
         UserError: a limit of cost, and no prices.
@@ -57,8 +63,10 @@ class Engine:
         cache: Cache | None = None,
         budget: Budget | None = None,
         trace: Recorder | Replayer | None = None,
+        answered: bool = False,
     ) -> None:
         self.server = server
+        self.spent: dict[str, float] = {"cost": 0.0}
         self.budget = budget or Budget()
         replayed = isinstance(trace, Replayer)
         if self.budget.max_cost is not None and server.prices is None and not replayed:
@@ -73,6 +81,8 @@ class Engine:
         self._flights: dict[str, asyncio.Future[Reply | AskError | StoppedError]] = {}
         self._answers: dict[str, Reply] = {}  # of this run, where there is no cache
         self._stopped: str | None = None
+        self._answered = answered
+        self._refused = 0
 
     async def ask(self, request: Request) -> Reply:
         """The answer.
@@ -142,12 +152,16 @@ class Engine:
         known = self._answers.get(key) if self._cache is None else self._cache.get(key)
         if known is not None:
             reply = replace(known, origin="cache", spent={"cache_hits": 1, "cost": 0.0})
+            self.spent = total(self.spent, reply.spent)
         else:
+            spent: dict[str, float] = {"cost": 0.0}
             try:
-                reply = await self._send(request, key)
+                reply = await self._send(request, key, spent)
             except AskError as error:
                 self._record(request, error)
                 raise
+            finally:
+                self.spent = total(self.spent, spent)
         self._record(request, reply)
         return reply
 
@@ -155,13 +169,12 @@ class Engine:
         if isinstance(self._trace, Recorder):
             self._trace.write(request, self.server, outcome)
 
-    async def _send(self, request: Request, key: str) -> Reply:
-        """Send a request until it is answered, or fails for good."""
+    async def _send(self, request: Request, key: str, spent: dict[str, float]) -> Reply:
+        """Send a request until it is answered, or fails for good; what that takes is added to `spent`."""
         server = self.server
         body = request.body(server)
         most_input = _most_tokens(body)
         bound = server.prices.bound(most_input, request.max_tokens * request.n) if server.prices else 0.0
-        spent: dict[str, float] = {"cost": 0.0}
         attempt = 0
         while True:
             if self._stopped is not None:
@@ -171,6 +184,12 @@ class Engine:
             except Fault as fault:
                 if fault.fatal:
                     self._stop(fault.message)
+                self._refused += fault.kind == "bad_request"
+                if self._refused >= _MOST_REFUSED and not self._answered:
+                    self._stop(
+                        f"the server refuses every request ({self._refused} so far): {fault.message}; "
+                        "check the judge's options, then the same command continues"
+                    )
                 allowed = min(server.retries, _EMPTY_RETRIES) if fault.kind == "empty_answer" else server.retries
                 if not fault.passing or attempt >= allowed:
                     if fault.unreachable:
@@ -208,7 +227,8 @@ class Engine:
                 spent["requests"] = spent.get("requests", 0) + 1
                 started = time.perf_counter()
                 reply = read_reply(await self._client.post(body), request, server, time.perf_counter() - started)
-                good, usage = True, reply.usage
+                good = self._answered = True
+                usage = reply.usage
                 self._keep(key, reply)
             except Fault as fault:
                 limited, usage = fault.limited, fault.usage

@@ -73,6 +73,8 @@ class Judge:
         retries: how often a request is sent again after a fault that may pass.
         prices: as a table or as JSON: input, output and perhaps cached_input (per million tokens), date and source.
         retries_unread: how often an answer that cannot be read is asked for again, with a reminder.
+        answer_tokens: about how many tokens an answer has, reasoning included, as `calf estimate` assumes until a run
+            has shown it; none: nothing is assumed.
 
     Raises:
         OptionError: a value cannot be.
@@ -83,6 +85,7 @@ class Judge:
     needs_reference = True
     unsigned: tuple[str, ...] = (
         "concurrency", "timeout", "requests_per_minute", "tokens_per_minute", "retries", "prices", "key_variable",
+        "answer_tokens",
     )  # fmt: skip
 
     identity = ""
@@ -108,11 +111,13 @@ class Judge:
         retries: int = 6,
         prices: dict[str, Any] | str | None = None,
         retries_unread: int = 2,
+        answer_tokens: float | None = None,
     ) -> None:
         for name, number, least in (
             ("max_tokens", max_tokens, 1), ("top_logprobs", top_logprobs, 1), ("retries_unread", retries_unread, 0),
+            ("answer_tokens", answer_tokens, 0),
         ):  # fmt: skip
-            if number < least:
+            if number is not None and number < least:
                 raise OptionError(f"{name} must be {least} or more, not {number}")
         self.model = model
         self.base_url = base_url
@@ -134,8 +139,10 @@ class Judge:
         self.retries = retries
         self.prices = read_prices(prices)
         self.retries_unread = retries_unread
+        self.answer_tokens = answer_tokens
         self._api_key = api_key
         self._engine: Engine | None = None
+        self._spent: dict[str, float] = {}
 
     # ---- the metric's optional methods ------------------------------------------------------------------------
 
@@ -145,7 +152,8 @@ class Judge:
         Raises:
             UserError: no key, no prices for a limit of cost, or a record that cannot be used.
         """
-        self._engine = self._open(preparation.spending)
+        self._spent = {}
+        self._engine = self._open(preparation.spending, preparation.spent)
 
     def describe(self, languages: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002  # the same for all
         """Where the model is, and what is relied on there: part of the signature."""
@@ -160,11 +168,19 @@ class Judge:
         """Items under way at once: enough to keep `concurrency` requests in flight."""
         return 2 * self.concurrency
 
+    @property
+    def spent(self) -> Mapping[str, float]:
+        """What was sent and paid since `prepare`, as `Reply.spent`; what no judgment came of is in it too."""
+        return total(self._spent, self._engine.spent if self._engine is not None else {})
+
     async def close(self) -> None:
         """Close the connections, the record and the cache."""
         if self._engine is not None:
             engine, self._engine = self._engine, None
-            await engine.close()
+            try:
+                await engine.close()
+            finally:
+                self._spent = total(self._spent, engine.spent)
 
     # ---- asking -----------------------------------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class Judge:
             StoppedError: no request can be sent any more.
         """
         if self._engine is None:
-            self._engine = self._open(Spending())
+            self._engine = self._open(Spending(), {})
         engine = self._engine
         try:
             reply = await engine.ask(request)
@@ -288,14 +304,14 @@ class Judge:
             choice = reply.choices[0]
         return _Sample(None, choice, failure, total(*spent), seconds)
 
-    def _open(self, spending: Spending) -> Engine:
+    def _open(self, spending: Spending, spent: Mapping[str, float]) -> Engine:
         from calf.engine.cache import Cache
         from calf.engine.engine import Engine
         from calf.engine.trace import Recorder, Replayer
 
         replays = spending.replay is not None
         server = self.server(needs_key=not replays)
-        budget = Budget(spending.max_requests, spending.max_cost, spending.max_seconds)
+        budget = Budget.of(spending, spent, server.prices)
         cache = Cache() if spending.cache and not replays else None
         trace: Recorder | Replayer | None = None
         if spending.replay is not None:
@@ -303,7 +319,7 @@ class Judge:
         elif spending.record is not None:
             trace = Recorder(spending.record)
         try:
-            return Engine(server, cache=cache, budget=budget, trace=trace)
+            return Engine(server, cache=cache, budget=budget, trace=trace, answered=bool(spent.get("output_tokens")))
         except UserError:
             if trace is not None:
                 trace.close()  # or the next metric of this process could not record

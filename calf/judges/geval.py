@@ -124,6 +124,7 @@ class GEval(Judge):
                 schema=_SCHEMA,
                 n=self.samples,
                 logprobs=self.top_logprobs,
+                repeat=item.repeat,
             )
             for name in self.aspects
         ]

@@ -36,8 +36,8 @@ _COVERED = _list_of("covered", "boolean")
 class KeyPoints(Judge):
     """An LLM that splits the reference into key points; the score is the share of them that a response makes.
 
-    The reference is split once for each question, context and reference: all responses share that request, which the
-    first one pays for.
+    The reference is split once for each question, context and reference (and repeat): all responses share that request,
+    which the first one pays for.
 
     Args:
         prompt_split_en, prompt_split_zh: with `${question}`, `${reference}`, `${mark}` and perhaps `${context}`.
@@ -89,7 +89,7 @@ class KeyPoints(Judge):
 
     def _splitting(self, item: Response) -> Request:
         texts = {"question": item.question, "context": item.context, "reference": item.reference}
-        return self.request(choose(item.language, *self._split).messages(texts), schema=_POINTS)
+        return self.request(choose(item.language, *self._split).messages(texts), schema=_POINTS, repeat=item.repeat)
 
     def _checking(self, item: Response, points: Sequence[str]) -> Request:
         texts = {
@@ -99,7 +99,7 @@ class KeyPoints(Judge):
             "response": item.response,
         }
         messages = choose(item.language, *self._check).messages(texts, count=len(points))
-        return self.request(messages, schema=_COVERED)
+        return self.request(messages, schema=_COVERED, repeat=item.repeat)
 
 
 def _points(choice: Choice) -> tuple[str, ...] | Unread:

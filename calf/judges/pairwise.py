@@ -14,6 +14,7 @@ from calf.judges.tokens import shares_at
 from calf.types import LABELS, Failure, Opinion
 
 if TYPE_CHECKING:
+    from calf.decide import OrderChoice
     from calf.engine.request import Choice, Request
     from calf.judges.base import Read
     from calf.metrics.base import Pair
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["PairwiseJudge", "PairwiseJudgeWithoutReference"]
 
 _VERDICT = {"type": "string", "enum": ["A", "B", "same"]}
-_ALTERNATIVES = 5  # three verdicts, and room for other ways to begin them
 
 # Where the prompts' forms of a verdict begin: "verdict": "A", Verdict: A, [[A]]; or an answer of one word.
 _PLACE = re.compile(
@@ -33,7 +33,8 @@ _PLACE = re.compile(
 class PairwiseJudge(Judge):
     """An LLM that compares two responses, with the reference: one is better, or they are the same.
 
-    Both orders begin with the same text (instructions, question, context, reference), which servers can keep.
+    It judges in both orders unless told otherwise; both begin with the same text (instructions, question, context,
+    reference), which servers can keep.
 
     Args:
         prompt_en, prompt_zh: the prompts, with `${question}`, `${response_a}`, `${response_b}`, `${mark}`, and perhaps
@@ -49,6 +50,8 @@ class PairwiseJudge(Judge):
     The probabilities of the verdicts are those of the token that names the verdict, averaged over samples, where the
     server honours logprobs; else the shares of the samples; a single sample without logprobs has none.
     """
+
+    default_order: OrderChoice = "both"
 
     def __init__(
         self,
@@ -98,8 +101,9 @@ class PairwiseJudge(Judge):
                 "response_b": item.response_b,
             }
         )
-        logprobs = min(_ALTERNATIVES, self.top_logprobs)
-        return [self.request(messages, schema=self._schema, n=self.samples, logprobs=logprobs, repeat=item.repeat)]
+        return [
+            self.request(messages, schema=self._schema, n=self.samples, logprobs=self.top_logprobs, repeat=item.repeat)
+        ]
 
     def _opinion(self, read: Read[Verdict]) -> Opinion:
         known = [_probabilities(*pair) for pair in zip(read.choices, read.values, strict=True)]

@@ -26,6 +26,7 @@ from calf.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from calf.decide import OrderChoice
     from calf.types import Comparison, Failure, Opinion, Order, Score, Setting, Verdict
 
 __all__ = [
@@ -43,13 +44,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a response metric sees: one response and what it answers. No label, no source, no id."""
+    """What a response metric sees: one response and what it answers. No label, no source, no id.
+
+    Attributes:
+        repeat: 0 for the first judgment of this response, 1 for the second, ...
+    """
 
     question: str
     context: str
     reference: str | None
     response: str
     language: str
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,14 @@ class Preparation:
         comparisons: the whole dataset.
         asked: the languages that the selection is of; None means all.
         spending: what a metric that asks a server may send and pay.
+        spent: what earlier sessions of this run sent and paid (`calf.engine.request.Reply.spent`).
     """
 
     comparisons: Sequence[Comparison]
     seed: int
     asked: frozenset[str] | None = None
     spending: Spending = field(default_factory=Spending)
+    spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -140,6 +148,7 @@ class Traits:
         unsigned: options that do not change its values (how many requests at once, ...): no part of the signature, nor
             of a variant's name.
         batch_size: how many items it is given at once.
+        default_order: in which order or orders it judges unless told otherwise: given, swapped or both.
 
     Optional methods: `prepare(preparation: Preparation) -> None` is called once before the first item, and may
     raise `calf.UserError`; `describe(languages: Sequence[str]) -> Mapping[str, str]` gives what else its values
@@ -157,6 +166,7 @@ class Traits:
     secrets: tuple[str, ...] = ()
     unsigned: tuple[str, ...] = ()
     batch_size: int = 32
+    default_order: OrderChoice = "given"
 
 
 METHODS = ("score", "judge", "score_one", "judge_one")
@@ -188,6 +198,8 @@ def _fits(name: str, value: Any) -> bool:
     if name in ("languages", "libraries", "packages", "secrets", "unsigned"):
         texts = isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
         return texts or (name == "languages" and value is None)
+    if name == "default_order":
+        return value in ("given", "swapped", "both")
     if name in ("version", "batch_size"):
         return isinstance(value, int) and value >= 1
     return isinstance(value, bool if name == "needs_reference" else str)

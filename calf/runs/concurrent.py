@@ -12,7 +12,7 @@ from calf.runs.troubles import describe_error, redact
 from calf.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from calf.runs.plan import Outcome, Unit
 
@@ -26,7 +26,7 @@ _POLL_SECONDS = 1.0  # a wait without end would not hear an interrupt on every s
 
 def ask_concurrently(
     instance: Any, kind: str, units: Sequence[Unit], secrets: Sequence[str] = ()
-) -> Iterator[dict[str, Outcome]]:
+) -> Generator[dict[str, Outcome]]:
     """Outcomes by key, as they come, from a metric with `score_one` or `judge_one`.
 
     When the metric says that it cannot go on (a CalfError), no further item is begun, but what is under way is waited

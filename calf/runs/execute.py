@@ -12,7 +12,7 @@ from calf.runs.troubles import describe_error, redact
 from calf.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from calf.metrics.base import Preparation
     from calf.metrics.registry import LoadedMetric, Recipe
@@ -32,7 +32,7 @@ def prepare(metric: LoadedMetric, preparation: Preparation) -> None:
 
 def execute(
     metric: LoadedMetric, units: Sequence[Unit], preparation: Preparation, jobs: int = 1
-) -> Iterator[dict[str, Outcome]]:
+) -> Generator[dict[str, Outcome]]:
     """Outcomes of all units, some at a time as they come, by key.
 
     An exception of the metric is a failure of kind `error` of the item that raised it, not of its neighbours: the
@@ -70,7 +70,7 @@ def execute(
             yield from _judge(metric.instance, metric.kind, batch, metric.secret_values)
 
 
-def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[str]) -> Iterator[dict[str, Outcome]]:
+def _judge(instance: Any, kind: str, batch: Sequence[Unit], secrets: Sequence[str]) -> Generator[dict[str, Outcome]]:
     """The outcomes of a batch one by one; falls back to single items where the batch raises.
 
     Where there are more or fewer outcomes than items nobody knows whose they are: the whole batch fails, also what a
@@ -160,7 +160,7 @@ def _work(kind: str, batch: Sequence[Unit]) -> dict[str, Outcome]:
 
 def _in_processes(
     metric: LoadedMetric, batches: Sequence[Sequence[Unit]], preparation: Preparation, jobs: int
-) -> Iterator[dict[str, Outcome]]:
+) -> Generator[dict[str, Outcome]]:
     import multiprocessing
     from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool

@@ -46,7 +46,7 @@ def manifest_of(
         "options": {key: write_value(value) for key, value in sorted(metric.public_settings.items())},
         "scales": {language: metric.scale(language) for language in languages},
         **_about(dataset, order, seed),
-        "command": command_of(metric.name, dataset, order, seed),
+        "command": command_of(metric, dataset, order, seed),
         "code": {
             "calf": calf.__version__,
             "revision": code_revision(),
@@ -89,11 +89,11 @@ def _about(dataset: Dataset, order: OrderChoice, seed: int) -> dict[str, Any]:
     }
 
 
-def command_of(metric_name: str, dataset: Dataset, order: OrderChoice, seed: int) -> str:
+def command_of(metric: LoadedMetric, dataset: Dataset, order: OrderChoice, seed: int) -> str:
     """The command that makes the run again."""
-    words = ["calf", "evaluate", "--metric", metric_name, "--dataset", _public(dataset.source or dataset.name)]
+    words = ["calf", "evaluate", "--metric", metric.name, "--dataset", _public(dataset.source or dataset.name)]
     words += [word for field, column in sorted(dataset.mapping.items()) for word in ("--map", f"{field}={column}")]
-    words += ["--order", order] if order != "given" else []
+    words += ["--order", order] if order != metric.traits.default_order else []
     words += ["--seed", str(seed)] if seed else []
     return shlex.join(words)
 

@@ -43,6 +43,7 @@ class Measured:
         input_tokens, cached_input_tokens, output_tokens: as the server counted them; all 0 if it did not.
         cost: None if unknown.
         rate: requests that the whole run sent per second; None if nobody knows.
+        concurrency: requests that it may have had in flight at once, on average; None if nobody knows.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Measured:
     output_tokens: int
     cost: float | None
     rate: float | None
+    concurrency: float | None
 
 
 def measured_runs(
@@ -149,4 +151,13 @@ def _measure(
         output_tokens=int(usage.get("output_tokens", 0)),
         cost=usage.get("cost"),
         rate=sum(session["usage"]["requests"] for session in sessions) / seconds if seconds else None,
+        concurrency=_concurrency(sessions),
     )
+
+
+def _concurrency(sessions: Sequence[Mapping[str, Any]]) -> float | None:
+    """The mean over the requests of some sessions; None if one of them does not say."""
+    known = [(s["usage"]["requests"], s.get("concurrency")) for s in sessions]
+    if any(most is None for _, most in known):
+        return None
+    return float(sum(count * most for count, most in known) / sum(count for count, _ in known))

@@ -48,8 +48,8 @@ def plan(metric: LoadedMetric, comparisons: Sequence[Comparison], order: OrderCh
         for repeat in range(repeats):
             if metric.kind == "response":
                 for side in ("a", "b"):
-                    response = _response(comparison, side)
-                    key = _response_key(response, repeat)
+                    response = _response(comparison, side, repeat)
+                    key = _response_key(response)
                     if key not in units:
                         units[key] = Unit(key, response)
             else:
@@ -137,7 +137,7 @@ def assemble(
         keys: tuple[str, str] | None = None
         for repeat in range(repeats[comparison.id]):
             if metric.kind == "response":
-                keys = tuple(_response_key(_response(comparison, side), repeat) for side in "ab")  # type: ignore[assignment]  # two sides
+                keys = tuple(_response_key(_response(comparison, side, repeat)) for side in "ab")  # type: ignore[assignment]  # two sides
             for shown in orders_of(order):
                 if keys is not None:
                     judgments.append(_from_scores(comparison.id, shown, repeat, outcomes[keys[0]], outcomes[keys[1]]))
@@ -147,13 +147,13 @@ def assemble(
     return judgments
 
 
-def _response(comparison: Comparison, side: str) -> Response:
+def _response(comparison: Comparison, side: str, repeat: int) -> Response:
     text = comparison.response_a if side == "a" else comparison.response_b
-    return Response(comparison.question, comparison.context, comparison.reference, text, comparison.language)
+    return Response(comparison.question, comparison.context, comparison.reference, text, comparison.language, repeat)
 
 
-def _response_key(item: Response, repeat: int) -> str:
-    return digest(item.question, item.context, item.reference, item.response, item.language, repeat, length=24)
+def _response_key(item: Response) -> str:
+    return digest(item.question, item.context, item.reference, item.response, item.language, item.repeat, length=24)
 
 
 def _pair_key(name: str, order: Order, repeat: int) -> str:

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Spent", "spent_columns", "spent_of"]
+    from calf.engine.prices import Prices
+
+__all__ = ["Spender", "Spent", "spent_columns", "spent_of"]
+
+
+@runtime_checkable
+class Spender(Protocol):
+    """A metric that asks a server, and knows what that took.
+
+    Attributes:
+        concurrency: requests in flight at once, at most.
+        prices: by which it computes costs; None if it knows none.
+    """
+
+    concurrency: int
+    prices: Prices | None
+
+    @property
+    def spent(self) -> Mapping[str, float]:
+        """What was sent and paid since `prepare`, as `calf.engine.request.Reply.spent`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +41,8 @@ class Spent:
         cache_hits: answers that were in the cache.
         input_tokens, cached_input_tokens, output_tokens: as the server counted them; the second is part of the first.
             None where it counted none.
-        cost: in the currency of the metric's prices; None where these, or what was to be paid, are not known.
+        cost: None where the metric's prices, or what was to be paid, are not known.
+        currency: of the cost, ISO 4217; None where it is not known.
         latency: seconds that a judgment waited for its answers, on average; None if none was sent for.
     """
 
@@ -32,6 +53,7 @@ class Spent:
     cached_input_tokens: int | None
     output_tokens: int | None
     cost: float | None
+    currency: str | None
     latency: float | None
 
     @property
@@ -59,6 +81,7 @@ def spent_of(timing: Mapping[str, Any]) -> Spent | None:
         cached_input_tokens=count("cached_input_tokens") if counted else None,
         output_tokens=count("output_tokens") if counted else None,
         cost=usage.get("cost"),
+        currency=next((s["currency"] for s in reversed(timing.get("sessions") or ()) if s.get("currency")), None),
         latency=waited["seconds"] / waited["judgments"] if waited.get("judgments") else None,
     )
 

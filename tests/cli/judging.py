@@ -35,7 +35,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def tiny(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Words that name the judge `tiny` at a server, with prices or without."""
+    """Words that name the judge `tiny` at a server, with prices or without; in one order, unless another follows."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
     (workspace / "metrics").mkdir()
@@ -44,6 +44,6 @@ def tiny(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def words(url: str, *more: str, prices: str | None = PRICES) -> list[str]:
         options = [f"base_url={url}", *([f"prices={prices}"] if prices else []), *more]
-        return ["--metric", "tiny", *(word for option in options for word in ("-o", option))]
+        return ["--order", "given", "--metric", "tiny", *(word for option in options for word in ("-o", option))]
 
     return words

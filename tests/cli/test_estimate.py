@@ -184,15 +184,8 @@ def test_metrics_that_ask_no_server(calf: Any, said: Any, workspace: Path) -> No
     )
 
 
-def test_a_judge_may_say_how_long_its_answers_are(
-    calf: Any, said: Any, tiny: Any, server: ScriptedServer, workspace: Path
-) -> None:
-    words = tiny(server.url)
-    judge = workspace / "metrics" / "tiny.toml"
-    (workspace / "said.py").write_text(
-        "from calf.judges.pairwise import PairwiseJudge\n\n\nclass Said(PairwiseJudge):\n    answer_tokens = 7\n"
-    )
-    judge.write_text(judge.read_text().replace("calf.judges.pairwise:PairwiseJudge", "../said.py:Said"))
+def test_a_judge_may_say_how_long_its_answers_are(calf: Any, said: Any, tiny: Any, server: ScriptedServer) -> None:
+    words = tiny(server.url, "answer_tokens=7")
     found = said(*words)
     assert found["expected"]["output_tokens"] == 7 * 192
     assert found["least_cost"] < found["expected"]["cost"] < found["most_cost"]

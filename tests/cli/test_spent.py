@@ -42,7 +42,7 @@ def test_every_table_says_what_the_server_counted(
         line = " ".join(text[text.index("tiny[base_url", text.index("people preferred")) :].split())
         assert f"{server.requests} requests (2 again)" in line
         assert f"tokens {whole(counted['input'])} in ({whole(counted['cached'])} cached)" in line
-        assert f"{whole(counted['output'])} out, cost {money(cost)}, 0 from the cache" in line
+        assert f"{whole(counted['output'])} out, cost {money(cost)} USD, 0 from the cache" in line
         assert line.endswith("a judgment.")
     shown = json.loads(calf("runs", "show", run["id"], "--format", "json").stdout)
     assert shown["usage"][run["id"]]["cost"] == pytest.approx(cost)
@@ -86,7 +86,8 @@ def test_the_leaderboard_has_the_columns_only_where_a_server_was_asked(
     assert len(runs) == 2
     for run in runs:
         tokens = run["input_tokens"] + run["output_tokens"]
-        assert f"| {money(run['cost'])} | {whole(tokens)} |" in text
+        cost = "-" if run["cost"] is None else f"{money(run['cost'])} USD"
+        assert f"| {cost} | {whole(tokens)} |" in text
     assert sorted(run["cost"] is None for run in runs) == [False, True]
     assert r"& cost & tokens" in calf("leaderboard", "--format", "latex").stdout
     rows = json.loads(calf("leaderboard", "--format", "json").stdout)["rows"]
@@ -98,14 +99,14 @@ def test_the_leaderboard_has_the_columns_only_where_a_server_was_asked(
 
 def test_a_cost_that_is_known_in_part_is_unknown(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    session = Session(folder, 1, anew=True)
+    session = Session(folder, object(), 1, None)
     session.add({"a": Opinion("same", usage={"requests": 1, "input_tokens": 5, "cost": 0.5}, seconds=2.0)})
     session.add({"b": Failure("unreadable", usage={"requests": 2, "input_tokens": 7, "retries": 1})})
-    session.close()
-    session = Session(folder, 1, anew=False)
+    session.write()
+    session = Session(folder, object(), 1, folder.read("timing"))
     session.add({"c": Opinion("same", usage={"requests": 1, "input_tokens": 1, "cost": 0.25}, seconds=4.0)})
     session.add({"d": Opinion("same", usage={"cache_hits": 1, "cost": 0.0}, seconds=100.0)})
-    session.close()
+    session.write()
     spent = spent_of(folder.read("timing") or {})
     assert spent is not None
     assert (spent.requests, spent.retries, spent.cache_hits, spent.input_tokens) == (4, 1, 1, 13)

@@ -130,7 +130,9 @@ def test_retry_after_is_honoured_by_all(form: str) -> None:
         async def run() -> None:
             engine = Engine(Server(server.url, "m"))
             first = asyncio.create_task(engine.ask(question("first")))
-            await asyncio.sleep(0.2)
+            while not server.seen:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # the answer is there
             await engine.ask(question("second"))  # is not sent before the pause is over
             await first
             await engine.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -210,7 +211,7 @@ def test_probabilities_are_those_of_the_verdicts_token(answer: dict[str, Any]) -
     """By hand: A 0.6, B 0.2, same 0.1, the rest means nothing: 6/9, 2/9, 1/9."""
     with ScriptedServer(answer=lambda body: answer) as server:
         (outcome,) = ask(made("judge-pairwise", server.url, honours="logprobs"), [pair()])
-        assert server.seen[0].body["top_logprobs"] == 5
+        assert server.seen[0].body["top_logprobs"] == 20
     assert outcome.verdict == "response_a"
     assert outcome.probabilities == pytest.approx((6 / 9, 2 / 9, 1 / 9), abs=1e-9)
 
@@ -522,10 +523,10 @@ def test_no_more_requests_are_in_flight_than_concurrency_says(tmp_path: Path) ->
 def test_a_stopped_run_continues_and_sends_nothing_twice(tmp_path: Path, cache: bool) -> None:
     data = comparisons(15)
     with ScriptedServer(answer='{"verdict": "B"}') as server:
-        for limit in (7, 13):
+        for limit in (7, 20, 20):  # of the whole run, so that the third call sends nothing
             with pytest.raises(StoppedError, match="max-requests"):
                 evaluate(data, tmp_path, server.url, spending=Spending(max_requests=limit, cache=cache))
-        assert server.requests == 20
+            assert server.requests == limit
         run = evaluate(data, tmp_path, server.url, spending=Spending(cache=cache))
         assert server.requests == len(server.attempts) == 30
         assert server.after_good == 0
@@ -688,3 +689,84 @@ def test_what_will_be_asked_is_known_beforehand() -> None:
         outcome: Opinion = ask(metric, [pair()])[0]
     assert outcome.verdict == "response_a"
     assert request.body(metric.server()) == server.seen[0].body
+
+
+def test_judges_of_pairs_judge_in_both_orders_unless_told_otherwise(tmp_path: Path) -> None:
+    data = comparisons(4)
+    with ScriptedServer(answer='{"verdict": "A"}') as server:
+        options = {"base_url": server.url, "model": "m"}
+        run = calf.evaluate("judge-pairwise", data, runs=tmp_path, options=options)
+        assert run.manifest["order"] == "both"
+        assert "--order" not in run.manifest["command"]
+        assert server.requests == 8
+        one = calf.evaluate("judge-pairwise", data, runs=tmp_path, options=options, order="given")
+        assert "--order given" in one.manifest["command"]
+        assert calf.evaluate("g-eval", data, runs=tmp_path, options=options, limit=1).manifest["order"] == "given"
+
+
+@pytest.mark.parametrize("metric", ["g-eval", "judge-keypoints", "judge-pairwise"])
+def test_repeats_are_asked_for_again(tmp_path: Path, metric: str) -> None:
+    """By a server whose every answer is another: the kept answer to the first repeat is not the second's."""
+    said = itertools.count()
+
+    def answer(body: dict[str, Any]) -> str:
+        number = next(said)
+        if metric == "g-eval":
+            return f'{{"score": {number % 5 + 1}}}'
+        if "points" in body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {}):
+            return '{"points": ["one", "two"]}'
+        if metric == "judge-keypoints":
+            return f'{{"covered": [true, {"true" if number % 2 else "false"}]}}'
+        return f'{{"verdict": "{"AB"[number % 2]}"}}'
+
+    data = comparisons(3)
+    options = {"model": "m", "honours": "json_schema,temperature"}
+    with ScriptedServer(answer=answer) as server:
+        options["base_url"] = server.url
+        calf.evaluate(metric, data, runs=tmp_path, options=options, order="given")
+        once = server.requests
+        run = calf.evaluate(metric, data, runs=tmp_path, options=options, order="given", repeat=3)
+        assert server.requests == 3 * once
+    by_repeat = {repeat: [j.score_a for j in run.judgments if j.repeat == repeat] for repeat in range(3)}
+    verdicts = {repeat: [j.verdict for j in run.judgments if j.repeat == repeat] for repeat in range(3)}
+    assert len({str(value) for value in (*by_repeat.values(), *verdicts.values())}) > 2
+
+
+def test_a_server_that_refuses_every_request_stops_the_run(tmp_path: Path) -> None:
+    data = comparisons(40)
+    with ScriptedServer(answer='{"verdict": "A"}', rates={"400": 1.0}) as server:
+        with pytest.raises(StoppedError, match="refuses every request .*scripted fault 400.*check the judge's options"):
+            evaluate(data, tmp_path, server.url)
+        refused = server.requests
+        assert 32 <= refused < 60
+        server.script.rates = {}
+        evaluate(data, tmp_path, server.url)
+        assert server.requests == refused + 80
+
+
+def test_a_server_that_has_answered_may_refuse_some_requests(tmp_path: Path) -> None:
+    with ScriptedServer(answer='{"verdict": "A"}', by_content={"Question 1?": []}, rates={"400": 1.0}) as server:
+        run = evaluate(comparisons(50), tmp_path, server.url, options={"concurrency": 1})
+        assert run is not None
+        assert dict(run.failures) == {"bad_request": 98}
+        again = evaluate(comparisons(50), tmp_path, server.url)  # it is known to answer: this is no reason to stop
+        assert again is not None
+        assert dict(again.failures) == {"bad_request": 98}
+
+
+def test_what_was_paid_for_and_judged_nothing_is_in_the_bill(tmp_path: Path) -> None:
+    """Key points that are known when the budget ends the run, before any response is checked against them."""
+    data = comparisons(4)
+    options = {"model": "m", "prices": '{"input": 1, "output": 1}', "concurrency": 4}
+    with ScriptedServer(answer='{"points": ["one", "two"]}') as server:
+        options["base_url"] = server.url
+        with pytest.raises(StoppedError, match="max-requests"):
+            calf.evaluate("judge-keypoints", data, runs=tmp_path, options=options, spending=Spending(max_requests=3))
+        timing = json.loads(next(tmp_path.rglob("timing.json")).read_text())
+        assert timing["judged"] == 0
+        assert timing["usage"]["requests"] == server.requests == 3
+        assert timing["usage"]["input_tokens"] == server.tokens["input"] > 0
+        assert timing["usage"]["cost"] > 0
+        with pytest.raises(StoppedError, match="max-requests"):
+            calf.evaluate("judge-keypoints", data, runs=tmp_path, options=options, spending=Spending(max_requests=3))
+        assert server.requests == 3

@@ -187,8 +187,8 @@ def test_a_server_that_is_killed_stops_the_run_which_goes_on(workspace: Path, mo
 
     monkeypatch.setattr(LocalJudge, "judge_one", kills)
     with pytest.raises(StoppedError, match="the local server ended: killed by signal 9; the same command continues"):
-        calf.evaluate("local-judge", data, runs=workspace / "runs")
-    run = calf.evaluate("local-judge", data, runs=workspace / "runs")
+        calf.evaluate("local-judge", data, order="given", runs=workspace / "runs")
+    run = calf.evaluate("local-judge", data, order="given", runs=workspace / "runs")
     assert [row["coverage"] for row in run.rows if row["slice"] == "overall"] == [1.0]
     assert asked.count("The Elbe") == 1  # the others were under way when it ended
 

@@ -217,8 +217,7 @@ def _ask(
         done += count
         progress(done, len(texts))
 
-    requests, cost = int(ledger.spent.get("requests", 0)), ledger.spent.get("cost", 0.0)
-    budget = Budget(spending.max_requests, spending.max_cost, spending.max_seconds, requests=requests, cost=cost)
+    budget = Budget.of(spending, ledger.spent, translator.server.prices)
     trace: Recorder | Replayer | None = None
     if spending.replay is not None:
         trace = Replayer(spending.replay)
