@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["translate"]
 
 _MAX_TOKENS = 4096
-_NOT_HERE = frozenset({"model", "base_url", "concurrency", "top_logprobs", "retries_unread"})
+_ONLY_OF_JUDGES = frozenset({"top_logprobs", "retries_unread", "answer_tokens"})
+_NOT_HERE = frozenset({"model", "base_url", "concurrency"})
 _MOST_NAMED = 10
 
 
@@ -86,9 +87,7 @@ def _translator(model: str, to: Target, given: Mapping[str, Any], *, sends: bool
     """Who translates: as the options say, else as a judge's definition has it for this model."""
     from calf.judges.base import Judge
 
-    known = {
-        option: value for option, value in options_of(Judge).items() if option not in {"top_logprobs", "retries_unread"}
-    }
+    known = {option: value for option, value in options_of(Judge).items() if option not in _ONLY_OF_JUDGES}
     ready = {option: value for option, value in _ready(model).items() if option in known}
     settings = {"max_tokens": _MAX_TOKENS, **ready, **given, "model": model}
     for option in given:
