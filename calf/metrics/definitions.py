@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import DataError, UnknownNameError
+from calf.metrics.huggingface_code import local_script
 from calf.workspace import builtin_folder, find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.metadata import EntryPoint
-    from pathlib import Path
 
 __all__ = [
     "ENTRY_POINTS",
+    "HUGGING_FACE",
     "Definition",
     "definition_files",
     "find_definition",
     "from_entry_point",
+    "from_hugging_face",
     "origin_of",
     "plug_ins",
     "read_definition",
 ]
 
 ENTRY_POINTS = "calf.metrics"
+HUGGING_FACE = "hf:"
 _KEYS = {"adapter", "summary", "parameters", "options", "files"}
 
 
@@ -54,13 +58,15 @@ def find_definition(name: str, seen: tuple[str, ...] = ()) -> Definition:
     """What `name` stands for.
 
     Args:
-        name: a metric's name, or an adapter.
+        name: a metric's name, an adapter, or `hf:` and a module of Hugging Face's evaluate.
         seen: names on the way here, to find circles.
 
     Raises:
         UnknownNameError: there is no such metric.
         DataError: its file is not as it must be.
     """
+    if name.startswith(HUGGING_FACE):
+        return from_hugging_face(name, Path.cwd())
     if ":" in name:
         return Definition(name, name, "code")
     files = definition_files()
@@ -107,10 +113,11 @@ def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Defini
         raise DataError("'parameters', 'options' and 'files' must be tables", path)
     parameters = {**parameters, **{key: _text_of(value, path) for key, value in files.items()}}
     summary = str(table.get("summary", ""))
-    if ":" not in adapter:
+    if ":" not in adapter or adapter.startswith(HUGGING_FACE):
         if adapter in (*seen, name):
             raise DataError(f"the adapter {adapter!r} leads back to itself", path)
-        base = find_definition(adapter, (*seen, name))
+        of_evaluate = adapter.startswith(HUGGING_FACE)
+        base = from_hugging_face(adapter, path.parent) if of_evaluate else find_definition(adapter, (*seen, name))
         return Definition(
             name, base.adapter, origin_of(path), summary or base.summary,
             {**base.parameters, **parameters}, {**base.options, **options}, base.files | set(files),
@@ -137,6 +144,14 @@ def plug_ins() -> list[EntryPoint]:
     from importlib.metadata import entry_points
 
     return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+
+
+def from_hugging_face(name: str, folder: Path) -> Definition:
+    """What `hf:PATH_OR_NAME` stands for; a path counts from `folder`. Whether there is such a module is seen later."""
+    module = name.removeprefix(HUGGING_FACE)
+    script = local_script(module, folder) if module else None
+    adapter = "calf.metrics.huggingface:EvaluateModule"
+    return Definition(name, adapter, "code", parameters={"module": str(script or module)})
 
 
 def from_entry_point(point: EntryPoint) -> Definition:

@@ -1,7 +1,8 @@
 """Finds a metric by name and makes it ready.
 
 A name is looked up in the workspace's `metrics/*.toml`, in the definitions that CALF brings, then among the entry
-points of the group `calf.metrics`. `package.module:Name` and `path/to/file.py:Name` name a class directly.
+points of the group `calf.metrics`. `package.module:Name` and `path/to/file.py:Name` name a class directly,
+`hf:PATH_OR_NAME` a module of Hugging Face's evaluate.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from calf.hashing import digest
 from calf.metrics.adapters import code_digest, import_class
 from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, kind_of, traits_of
 from calf.metrics.definitions import (
+    HUGGING_FACE,
     Definition,
     definition_files,
     find_definition,
@@ -200,7 +202,8 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
     """Finds a metric and checks its options.
 
     Args:
-        spec: a name, a variant such as `rouge-l[measure=recall]`, `package.module:Name` or `path/to/file.py:Name`.
+        spec: a name, a variant such as `rouge-l[measure=recall]`, `package.module:Name`, `path/to/file.py:Name` or
+            `hf:PATH_OR_NAME`.
         options: more options, as `-o key=value` gives them.
 
     Raises:
@@ -235,6 +238,9 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
 
 def _shown(base: str) -> str:
     """A name for tables: an absolute path says more about a machine than about a metric."""
+    if base.startswith(HUGGING_FACE):
+        module = Path(base.removeprefix(HUGGING_FACE)).expanduser()
+        return f"{HUGGING_FACE}./{module.name}" if module.is_absolute() else base
     path, colon, name = base.rpartition(":")
     return f"{Path(path).name}:{name}" if colon and Path(path).is_absolute() else base
 
