@@ -8,6 +8,8 @@ from collections import deque
 
 __all__ = ["Limits"]
 
+_FEWEST = 8  # requests that say anything about the share of 429s
+
 
 class _Rate:
     """A bucket that fills at `per_minute` and holds one second's worth.
@@ -37,9 +39,9 @@ class _Rate:
 class Limits:
     """Limits of concurrency and rates, which adapt to the server's 429s.
 
-    The concurrency is halved when more than a quarter of the answers of late are 429s (once for all requests that
-    were in flight together; a single one now and then is no sign of too much), and one is added after as many good
-    answers as are in flight, up to the setting.
+    The concurrency is halved when more than a quarter of the requests of late, whatever came of them, ended with a 429
+    (once for all requests that were in flight together, and after eight at least; a single one now and then is no sign
+    of too much), and one is added after as many good answers as are in flight, up to the setting.
 
     Args:
         concurrency: requests in flight at once, at most.
@@ -55,7 +57,7 @@ class Limits:
         self.concurrency = concurrency
         self.most = concurrency
         self._active = 0
-        self._good = self._limited = 0  # answers of this round
+        self._ended = self._limited = 0  # requests of this round: all that ended, those with a 429
         self._more = 0  # good ones since the concurrency was changed
         self._round = 0  # requests sent between two halvings are of one round
         self._resume = 0.0
@@ -101,14 +103,13 @@ class Limits:
         self._tokens.give_back(unused_tokens)
         if sent_in == self._round:
             self._limited += limited
-            self._good += good
-            answers = self._limited + self._good
-            if limited and self._limited * 4 > answers and self._limited * 8 >= self.concurrency:
+            self._ended += 1
+            if limited and self._limited * 4 > self._ended >= max(_FEWEST, self.concurrency // 2):
                 self.concurrency = max(1, self.concurrency // 2)
                 self._round += 1
-                self._good = self._limited = self._more = 0
-            elif answers >= 2 * self.concurrency:
-                self._good = self._limited = 0
+                self._ended = self._limited = self._more = 0
+            elif self._ended >= 2 * max(_FEWEST, self.concurrency):
+                self._ended = self._limited = 0
         if good and self.concurrency < self.most:
             self._more += 1
             if self._more >= self.concurrency:

@@ -6,7 +6,8 @@ In a test's own process (a thread of its own)::
         ...  # server.url, server.seen, server.stats()
 
 As a process of its own, for measurements and for tests that kill: `ServerProcess(latency=0.2, rates={"500": 0.1})`,
-or `python tests/engine/server.py '{"latency": 0.2}'`, which prints its address and counts at GET /stats.
+or `python tests/engine/server.py '{"latency": 0.2}'`, which prints its address and counts at GET /stats (without what
+is counted by request: GET /counts).
 
 Faults: `429`, `400`, `401`, `402`, `403`, `404`, `408`, `409`, `500`, `503` (any status), `quota` (429 for good),
 `hang` (never answers), `reset` (RST), `close` (closes without a word), `half`, `half_reset` (of the body, then either),
@@ -40,6 +41,14 @@ GOOD = frozenset({None, "no_usage", "wrong", "cut_off"})
 """What a client has no reason to send again."""
 
 
+WRONG = "I like both cats and dogs."
+
+
+def key_of(raw: bytes) -> str:
+    """By which a request is known: what was sent, byte for byte."""
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
 def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -61,7 +70,11 @@ class Seen:
 
 @dataclass
 class Script:
-    """What the server does. `answer` is a function of the body, a text, or texts of which a hash chooses."""
+    """What the server does.
+
+    `answer` is a function of the body, a text, or texts of which a hash chooses: of the conversation up to the first
+    message of the user, so that asking again in a longer conversation has the same answer.
+    """
 
     answer: Answer | str | list[str] = "[[A]]"
     script: Sequence[str | None] = ()
@@ -94,7 +107,9 @@ class Script:
         if callable(self.answer):
             return self.answer(body)
         if isinstance(self.answer, list):
-            return self.answer[int(digest(body["messages"])[:8], 16) % len(self.answer)]
+            roles = [message["role"] for message in body["messages"]]
+            first = body["messages"][: roles.index("user") + 1]
+            return self.answer[int(digest(first)[:8], 16) % len(self.answer)]
         return self.answer
 
 
@@ -107,7 +122,8 @@ def completion(body: dict[str, Any], answer: str | list[str] | dict[str, Any], c
         else {"index": i, "finish_reason": "stop", **text}
         for i, text in enumerate(answers)
     ]
-    spoken = sum(len(str(choice["message"].get("content") or "").split()) for choice in choices)
+    said = [choice["message"].get(name) or "" for choice in choices for name in ("content", "reasoning")]
+    spoken = sum(len(str(text).split()) for text in said)
     asked = sum(len(message["content"].split()) for message in body["messages"])
     return {
         "id": "chatcmpl-1",
@@ -141,7 +157,7 @@ def faulty(fault: str | None, body: dict[str, Any], script: Script) -> tuple[int
         value = completion(body, "x") | {"choices": [] if fault == "no_choices" else None}
         return 200, {}, json.dumps(value).encode()
     if fault in {"empty", "wrong", "cut_off", "content_filter"}:
-        value = completion(body, {"empty": "", "wrong": "I like both cats and dogs."}.get(fault, "The first respo"))
+        value = completion(body, {"empty": "", "wrong": WRONG}.get(fault, "The first respo"))
         finish = {"cut_off": "length", "content_filter": "content_filter"}.get(fault, "stop")
         for choice in value["choices"]:
             choice["finish_reason"] = finish
@@ -160,6 +176,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
         self.buffer = b""
+        self.answered: str | None = None  # the request whose good answer was the last that was sent here
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -169,6 +186,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.open.discard(self.transport)
+        self.server.unheard += self.answered is not None
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -185,8 +203,11 @@ class _Connection(asyncio.Protocol):
         if path == "/tokenize":
             self.send(200, {}, json.dumps({"tokens": json.loads(rest[:length])["content"].split()}).encode())
         elif method == "GET":
-            self.send(200, {}, json.dumps(self.server.stats()).encode())
+            self.send(200, {}, json.dumps(self.server.counts() if path == "/counts" else self.server.stats()).encode())
         else:
+            if self.answered is not None:  # who sends the next request has read the whole answer to the one before
+                self.server.heard.add(self.answered)
+                self.answered = None
             self.server.receive(self, path, headers, rest[:length])
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes, share: float = 1.0) -> None:
@@ -214,6 +235,10 @@ class ScriptedServer:
         self.attempts: dict[str, int] = {}  # by request
         self.good: dict[str, int] = {}  # good answers by request
         self.after_good = 0  # requests that came though a good answer to the same had been sent
+        self.heard: set[str] = set()  # requests whose good answers have certainly been read
+        self.after_heard: dict[str, int] = {}  # how often they came again all the same
+        self.cut = 0  # requests whose connection was closed by the client before the answer
+        self.unheard = 0  # good answers after which the client closed the connection, read or not
         self.faults: dict[str, int] = {}
         self.requests = 0
         self.connections = 0
@@ -251,30 +276,39 @@ class ScriptedServer:
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
-    def stats(self) -> dict[str, Any]:
-        """What was counted, as plain values."""
+    def counts(self) -> dict[str, Any]:
+        """What was counted over all requests, as plain values."""
         return {
             "requests": self.requests,
             "distinct": len(self.attempts),
-            "attempts": self.attempts,
-            "good": self.good,
+            "answered": len(self.good),
             "after_good": self.after_good,
+            "after_heard": sum(self.after_heard.values()),
+            "cut": self.cut,
+            "unheard": self.unheard,
             "faults": self.faults,
             "connections": self.connections,
+            "in_flight": self.in_flight,
             "max_in_flight": self.max_in_flight,
             "tokens": self.tokens,
             "cpu": time.process_time(),
         }
 
+    def stats(self) -> dict[str, Any]:
+        """What was counted, also by request."""
+        return {**self.counts(), "attempts": self.attempts, "good": self.good, "heard_again": self.after_heard}
+
     def receive(self, connection: _Connection, path: str, headers: dict[str, str], raw: bytes) -> None:
         body = json.loads(raw)
-        key = hashlib.sha256(raw).hexdigest()[:32]
+        key = key_of(raw)
         attempt = self.attempts.get(key, 0)
         fault = self.script.fault(self.requests, body, key, attempt)
         if self.script.most_in_flight is not None and self.in_flight >= self.script.most_in_flight:
             fault = "429"
         self.attempts[key] = attempt + 1
         self.after_good += key in self.good
+        if key in self.heard:
+            self.after_heard[key] = self.after_heard.get(key, 0) + 1
         self.requests += 1
         self.faults[str(fault)] = self.faults.get(str(fault), 0) + 1
         if self.script.keep:
@@ -291,6 +325,7 @@ class ScriptedServer:
     def respond(self, connection: _Connection, fault: str | None, body: dict[str, Any], key: str) -> None:
         self.in_flight -= 1
         if connection.transport.is_closing():  # nobody is there any more
+            self.cut += 1
             return
         if fault == "reset":
             connection.reset()
@@ -305,6 +340,7 @@ class ScriptedServer:
                 self._loop.call_later(0.05, connection.reset)
             if fault in GOOD:
                 self.good[key] = self.good.get(key, 0) + 1
+                connection.answered = key
             if status == 200 and fault not in ("malformed", "html", "half", "half_reset"):
                 usage = json.loads(answer).get("usage") or {}
                 self.tokens["input"] += usage.get("prompt_tokens", 0)
@@ -315,12 +351,13 @@ class ScriptedServer:
 class ServerProcess:
     """The server as a process of its own: `with ServerProcess(latency=0.2) as server`."""
 
-    def __init__(self, **script: Any) -> None:
+    def __init__(self, port: int = 0, **script: Any) -> None:
         self.arguments = json.dumps({"keep": False, **script})
+        self.port = port
         self.url = ""
 
     def __enter__(self) -> ServerProcess:
-        command = [sys.executable, str(Path(__file__).resolve()), self.arguments]
+        command = [sys.executable, str(Path(__file__).resolve()), self.arguments, str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
@@ -332,12 +369,19 @@ class ServerProcess:
         self.process.communicate()
 
     def stats(self) -> dict[str, Any]:
+        return self._get("/stats")
+
+    def counts(self) -> dict[str, Any]:
+        return self._get("/counts")
+
+    def _get(self, path: str) -> dict[str, Any]:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.url.removesuffix("/v1") + "/stats", timeout=10) as response:
+        with opener.open(self.url.removesuffix("/v1") + path, timeout=60) as response:
             value: dict[str, Any] = json.loads(response.read())
         return value
 
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    ScriptedServer(**arguments).serve(announce=lambda url: print(url, flush=True))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    ScriptedServer(**arguments).serve(port, announce=lambda url: print(url, flush=True))

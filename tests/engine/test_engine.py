@@ -140,7 +140,7 @@ def test_several_choices_come_from_several_requests_where_it_is_not() -> None:
 
 def test_an_n_that_is_declared_and_not_honoured_is_an_error() -> None:
     with ScriptedServer(answer=lambda body: ["A"]) as server:
-        with pytest.raises(AskError, match="1 of 3 choices came"):
+        with pytest.raises(StoppedError, match="1 of 3 choices came"):
             ask_one(server.url, question(n=3), honours=frozenset({"n"}))
         assert server.requests == 1
 
