@@ -15,9 +15,8 @@ import calf
 from calf.datasets.dataset import Dataset
 from calf.metrics.definitions import definition_files
 from calf.types import LABELS, Comparison
-from calf.workspace import builtin_folder
 
-FOLDER = builtin_folder() / "metrics" / "calf_agreement"
+FOLDER = Path(calf.__file__).parent / "modules" / "calf_agreement"
 
 
 @pytest.fixture(scope="module")

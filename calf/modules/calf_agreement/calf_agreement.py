@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import evaluate
@@ -14,6 +15,11 @@ from calf.decide import Judgment, decide, verdict_of_scores  # From: calf-eval
 from calf.formatting import reasons  # From: calf-eval
 from calf.hashing import folds  # From: calf-eval
 from calf.types import LABELS  # From: calf-eval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from calf.types import Verdict  # From: calf-eval
 
 _DESCRIPTION = """\
 How well a metric that compares two answers agrees with people: accuracy, decided accuracy, macro-F1, Cohen's kappa,
@@ -42,7 +48,7 @@ _STATISTICS = (
 )
 
 
-class CalfAgreement(evaluate.Metric):
+class CalfAgreement(evaluate.Metric):  # type: ignore[misc]  # the library has no types
     """Agreement of a metric's verdicts, or of its scores of two responses, with people's labels."""
 
     def _info(self) -> evaluate.MetricInfo:
@@ -58,7 +64,12 @@ class CalfAgreement(evaluate.Metric):
             features=[datasets.Features({"predictions": kind, **rest}) for kind in kinds],
         )
 
-    def _compute(self, predictions, references, groups=None):
+    def _compute(
+        self,
+        predictions: Sequence[str | list[float] | None],
+        references: Sequence[str],
+        groups: Sequence[object] | None = None,
+    ) -> dict[str, Any]:
         for index, label in enumerate(references):
             if label not in LABELS:
                 raise ValueError(f"references[{index}] is {label!r}; it must be one of {', '.join(LABELS)}")
@@ -89,11 +100,13 @@ def _judgment(index: int, prediction: str | list[float] | None) -> Judgment:
         if prediction not in LABELS:
             choices = ", ".join((*LABELS, _FAILED))
             raise ValueError(f"predictions[{index}] is {prediction!r}; it must be one of {choices}, or two scores")
-        return Judgment(name, "given", 0, verdict=prediction)
+        verdict: Verdict = LABELS[LABELS.index(prediction)]
+        return Judgment(name, "given", 0, verdict=verdict)
     if len(prediction) != 2 or not all(score is not None and math.isfinite(score) for score in prediction):
         problem = "it must be two finite scores, [score_a, score_b], or None where the metric failed"
         raise ValueError(f"predictions[{index}] is {list(prediction)}; {problem}")
-    return Judgment(name, "given", 0, *prediction, verdict_of_scores(*prediction))
+    a, b = prediction
+    return Judgment(name, "given", 0, a, b, verdict_of_scores(a, b))
 
 
 def _is_kept(key: str) -> bool:
@@ -102,7 +115,7 @@ def _is_kept(key: str) -> bool:
     return plain in _STATISTICS or key in ("n", "groups", "few_groups") or key.startswith("confusion_")
 
 
-def _undefined(row: dict[str, object]) -> str:
+def _undefined(row: Mapping[str, Any]) -> str:
     """What is undefined of that, and why, as the row says it."""
     told = []
     for names, reason in reasons(row):

@@ -1,0 +1,1 @@
+"""Modules of Hugging Face evaluate, which `evaluate.load` reads from their folders."""

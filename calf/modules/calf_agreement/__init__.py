@@ -1,0 +1,1 @@
+"""CALF's agreement analysis as a module of Hugging Face evaluate."""
