@@ -17,7 +17,7 @@ from calf.analysis.paired import paired_tests, ranks
 from calf.analysis.row import FEW_GROUPS, Row
 from calf.errors import UserError
 from calf.runs.choosing import choose
-from calf.runs.facts import facts_of, slices_of
+from calf.runs.facts import facts_of, notes_of, slices_of
 from calf.runs.outcomes import outcomes_of
 from calf.runs.rows import View, people_rows
 from calf.types import FAILED
@@ -150,7 +150,7 @@ def compare_runs(
     return Differences(
         dataset.name,
         dataset.fingerprint,
-        dataset.notes,
+        notes_of(dataset),
         about,
         pairs,
         ranking,

@@ -57,6 +57,7 @@ class Judgment:
             None if it gave none.
         verdict: None if it failed.
         failure: the kind of failure; None if it did not fail.
+        beyond: whether a text was longer than what the metric's model takes at once.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Judgment:
     score_b: float | None = None
     verdict: Verdict | None = None
     failure: str | None = None
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Estimate:
             a chat template adds is estimated in any case.
         expected: what will be sent.
         answer_tokens: how long an answer is assumed to be, as the metric says; None if that is measured, or unknown.
-        least_cost: of the prompts alone; None if there are no prices.
+        least_cost: of the prompts alone, all in the server's cache; None if there are no prices.
         most_cost: if every answer is as long as it may be; None if there are no prices.
         prices: with their date and source.
         measured: the ids of the runs that the expectation was corrected by.
@@ -193,7 +193,7 @@ def estimate(
         exact=exact,
         expected=expected,
         answer_tokens=None if any(one.input_tokens for one in measured) else answer,
-        least_cost=prices.cost(Usage(round(expected.input_tokens))) if prices else None,
+        least_cost=prices.cost(Usage(*[round(expected.input_tokens)] * 2)) if prices else None,
         most_cost=prices.bound(most_input, sent.most_output) if prices else None,
         prices=prices,
         measured=[one.run for one in measured],
@@ -255,12 +255,15 @@ def _check(one: Measured, others: Sequence[Measured], prices: Prices | None, ans
     def off(expected: float | None, measured: float | None) -> float | None:
         return expected / measured - 1 if expected is not None and measured else None
 
+    paid = one.cost
+    if prices is not None and one.input_tokens:  # by today's prices, as the estimate is
+        paid = prices.cost(Usage(one.input_tokens, one.cached_input_tokens, one.output_tokens))
     return Check(
         one.run,
         len(others),
         off(said.requests, one.requests),
         off(said.input_tokens, one.input_tokens),
         off(said.output_tokens, one.output_tokens),
-        off(said.cost, one.cost),
+        off(said.cost, paid),
         off(said.seconds, one.requests / one.rate if one.rate else None),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from calf.analysis.measures import EPSILON
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
+from calf.datasets.streamed import StreamedDataset
 from calf.decide import RULES
 from calf.engine.budget import Spending
 from calf.errors import StoppedError, UserError
@@ -17,12 +18,14 @@ from calf.metrics.base import Preparation
 from calf.metrics.registry import LoadedMetric, load_metric
 from calf.runs.conclude import conclude
 from calf.runs.execute import execute, prepare
-from calf.runs.facts import slices_of
+from calf.runs.executors import check_executor, reach
+from calf.runs.facts import check_columns
 from calf.runs.identity import manifest_of, run_id
 from calf.runs.plan import assemble, plan
 from calf.runs.rows import View
 from calf.runs.store import Journal, RunFolder
-from calf.runs.timing import Session
+from calf.runs.streaming import StreamedRun, can_stream
+from calf.runs.timing import Session, spent_before
 from calf.types import Failure
 from calf.workspace import find_workspace
 
@@ -36,7 +39,18 @@ if TYPE_CHECKING:
 
 __all__ = ["PERMANENT", "Progress", "evaluate"]
 
-PERMANENT = frozenset({"no_reference", "not_applicable", "unsupported_language", "no_tokens", "missing", "bad_output"})
+PERMANENT = frozenset(
+    [
+        "no_reference",
+        "not_applicable",
+        "unsupported_language",
+        "no_tokens",
+        "missing",
+        "bad_output",
+        "too_long",
+        "content_filter",
+    ]
+)
 """Kinds of failure that another try cannot mend; others are tried again by the next `evaluate` of the run."""
 
 
@@ -75,6 +89,7 @@ def evaluate(
     repeat: int = 1,
     options: Mapping[str, Any] | None = None,
     jobs: int = 1,
+    executor: str = "local",
     seed: int = 0,
     runs: str | Path | None = None,
     fresh: bool = False,
@@ -99,6 +114,9 @@ def evaluate(
         repeat: how often each comparison is judged in each order.
         options: the metric's options, when `metric` is text.
         jobs: worker processes.
+        executor: where a metric works that does not ask many at once itself: local (in this process, or in as many as
+            `jobs`), dask (a Dask cluster of `jobs` processes on this machine) or dask:ADDRESS (one that is there). The
+            results are the same.
         seed: for everything that is drawn by hash.
         runs: the folder of runs; default: the workspace's, or `./runs`.
         fresh: judge everything again; older judgments are kept beside the new ones. To continue such a call, call
@@ -116,37 +134,43 @@ def evaluate(
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     loaded = load_metric(metric, **(options or {})) if isinstance(metric, str) else metric
     _check_numbers(limit=1 if limit is None else limit, repeat=repeat, jobs=jobs)
+    check_executor(loaded, jobs, executor)
     order = order or loaded.traits.default_order
     view = _view(order, rule, by, alt_epsilon)
-    if not all(c.group for c in data):
-        raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
-    chosen = select(data, setting, subject, language, limit, seed)
-    for _ in slices_of(chosen, view.by):  # a column that is not there is said before anything is judged
-        pass
     report = progress or _Silent()
-    languages = frozenset(c.language for c in chosen)
-    preparation = Preparation(data.comparisons, seed, languages, spending or Spending())
-    signature = loaded.signature(tuple(sorted({c.language for c in data})))
+    data = _fitting(data, loaded, repeat, report)
+    chosen = select(data, setting, subject, language, limit, seed)
+    check_columns(chosen, view.by)
+    seen = data.columns.examples if isinstance(data, StreamedDataset) else data.comparisons
+    preparation = Preparation(seen, seed, frozenset(chosen.languages), spending or Spending())
+    signature = loaded.signature(data.languages)
     folder = RunFolder(
         (Path(runs) if runs else find_workspace().runs) / run_id(loaded.name, signature, data, order, seed)
     )
+    if isinstance(data, StreamedDataset) and folder.journal.exists():  # begun with repeats, and so in memory
+        data, chosen = data.in_memory(), chosen.replace(tuple(chosen))
     asked = _Asked(loaded, preparation)
-    if fresh or folder.read("manifest") is None:
-        asked.prepare({})  # a metric that refuses the dataset leaves nothing behind
     try:
         with folder.lock(lambda: report.say(f"another process works on {folder.id}; waiting for it")):
+            if fresh or folder.read("manifest") is None:
+                with folder.removed_if_empty():
+                    asked.prepare({})  # a metric that refuses the dataset leaves nothing behind,
+                    reach(executor)  # nor does a cluster that is not there
             if fresh:
                 folder.set_aside()
             if folder.read("manifest") is None:
                 folder.write("manifest", manifest_of(loaded, signature, data, order, seed))
+            if isinstance(data, StreamedDataset) and isinstance(chosen, StreamedDataset):
+                streamed = StreamedRun(folder, data, chosen, order, PERMANENT.__contains__)
+                _judge_parts(asked, streamed, folder, jobs, executor, report)
+                return streamed.conclude(view)
             covered = folder.covered()
-            for comparison in chosen:
-                covered[comparison.id] = max(covered.get(comparison.id, 0), repeat)
+            covered |= {name: max(covered.get(name, 0), repeat) for name in chosen.ids}
             earlier = folder.read("timing") if folder.journal.exists() else None
             journal = Journal(folder.journal)
             try:
                 units = plan(loaded, chosen.comparisons, order, repeat)
-                _judge(asked, units, journal, folder, earlier, jobs, report)
+                _judge(asked, units, journal, folder, earlier, jobs, executor, report)
             finally:
                 journal.close()
             kept = journal.outcomes
@@ -157,9 +181,21 @@ def evaluate(
             return dataclasses.replace(run, messages=_messages(kept))
     except OSError as error:
         problem = f"cannot write the run to {folder.path}: {error.strerror or error}"
-        if folder.journal.exists():
+        if folder.journal.exists() or folder.parts.exists():
             raise StoppedError(f"{problem}; what is judged is kept, and the same command continues") from None
         raise UserError(problem) from None
+
+
+def _fitting(data: Dataset, metric: LoadedMetric, repeat: int, report: Progress) -> Dataset:
+    """The dataset in a form that the metric can judge."""
+    if isinstance(data, StreamedDataset):
+        if can_stream(metric, repeat):
+            return data
+        report.say(f"{metric.name} cannot judge a dataset in parts: reading {len(data)} comparisons into the memory")
+        return data.in_memory()
+    if not all(c.group for c in data):
+        raise UserError("a comparison has no group; calf.datasets.groups.linked_groups makes groups for all")
+    return data
 
 
 def _check_numbers(**numbers: int) -> None:
@@ -194,7 +230,7 @@ def select(
     wanted = {}
     for column, values in (("setting", setting), ("subject", subject), ("language", language)):
         asked = (values,) if isinstance(values, str) else tuple(values)
-        known = {getattr(comparison, column) for comparison in dataset} - {None}
+        known = set(dataset.values(column)) - {None}
         for value in asked:
             if value not in known:
                 has = ", ".join(sorted(known)) or "none"
@@ -229,25 +265,45 @@ def _judge(
     folder: RunFolder,
     earlier: Mapping[str, Any] | None,
     jobs: int,
+    executor: str,
     report: Progress,
 ) -> None:
     """Judges what the journal does not hold yet; keeps the time and the usage whatever happens."""
     left = [unit for unit in units if not _settled(journal.outcomes.get(unit.key))]
     if not left:
         return
-    asked.prepare((earlier or {}).get("usage") or {})
+    spent = spent_before(earlier, journal.usage)
+    asked.prepare(spent)
     metric = asked.metric
-    report.start(metric.name, len(units), len(units) - len(left))
-    session = Session(folder, metric.instance, jobs, earlier)
-    try:
-        with contextlib.closing(execute(metric, left, asked.preparation, jobs)) as parts:
-            for outcomes in parts:
-                journal.append(outcomes)
-                session.add(outcomes)
-                report.advance(len(outcomes))
-    finally:
-        report.finish()
-        session.write()
+    with Session(folder, metric.instance, jobs, earlier, spent) as session:
+        report.start(metric.name, len(units), len(units) - len(left))
+        try:
+            with contextlib.closing(execute(metric, left, asked.preparation, jobs, executor)) as parts:
+                for outcomes in parts:
+                    journal.append(outcomes)
+                    session.add(outcomes)
+                    report.advance(len(outcomes))
+        finally:
+            report.finish()
+
+
+def _judge_parts(
+    asked: _Asked, run: StreamedRun, folder: RunFolder, jobs: int, executor: str, report: Progress
+) -> None:
+    """The same for a streamed dataset, whose parts are kept one by one."""
+    todo, total = run.missing()
+    if not todo:
+        return
+    earlier = folder.read("timing") if folder.parts.exists() else None
+    spent = spent_before(earlier, {})
+    asked.prepare(spent)
+    metric = asked.metric
+    with Session(folder, metric.instance, jobs, earlier, spent) as session:
+        report.start(metric.name, total, total - sum(todo.values()))
+        try:
+            run.judge(metric, todo, asked.preparation, jobs, executor, session, report.advance)
+        finally:
+            report.finish()
 
 
 def _is_kept(

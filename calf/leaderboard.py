@@ -16,7 +16,7 @@ from calf.comparing import titles_of
 from calf.datasets.definitions import definition_files, read_definition
 from calf.datasets.load import load_dataset
 from calf.errors import UserError
-from calf.formatting import duration, interval, money, number, whole, write_csv
+from calf.formatting import duration, interval, number, whole, write_csv
 from calf.ranking import ranking_of
 from calf.runs.rows import PEOPLE
 from calf.runs.run import describe_runs, open_run
@@ -226,7 +226,7 @@ def _columns(board: Board) -> list[tuple[str, Callable[[Entry], str]]]:
 
 
 _SPENT: Sequence[tuple[str, Callable[[Entry], str]]] = (
-    ("cost", lambda e: "-" if e.spent is None else f"{money(e.spent.cost)} {e.spent.currency or ''}".rstrip()),
+    ("cost", lambda e: "-" if e.spent is None or e.spent.cost is None else e.spent.priced),
     ("tokens", lambda e: "-" if e.spent is None else whole(e.spent.tokens)),
 )
 

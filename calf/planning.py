@@ -10,7 +10,7 @@ from calf.analysis.power import SMALLEST_PLANNED, paired_power
 from calf.analysis.row import FEW_GROUPS
 from calf.comparing import titles_of
 from calf.errors import UserError
-from calf.runs.facts import facts_of
+from calf.runs.facts import facts_of, notes_of
 from calf.runs.outcomes import outcomes_of
 
 if TYPE_CHECKING:
@@ -90,4 +90,4 @@ def plan_runs(
         {"run": run.id, "metric": title, "floor": run.is_floor}
         for run, title in zip(runs, titles_of(runs), strict=True)
     ]
-    return Plan(dataset.name, dataset.fingerprint, dataset.notes, difference, power, alpha, about, pairs)
+    return Plan(dataset.name, dataset.fingerprint, notes_of(dataset), difference, power, alpha, about, pairs)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +22,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No test reads or writes the user's cache, or reaches a hub."""
-    monkeypatch.setenv("CALF_CACHE", str(tmp_path / "calf-cache"))
+    if "tmp_path" in request.fixturenames:
+        folder: Path = request.getfixturevalue("tmp_path")
+    else:  # a folder of its own, which is made if something is written: thousands of tests write nothing
+        folder = tmp_path_factory.getbasetemp() / f"untouched-{next(_NUMBERS)}"
+    monkeypatch.setenv("CALF_CACHE", str(folder / "calf-cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

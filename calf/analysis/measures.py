@@ -16,6 +16,7 @@ from calf.analysis.mirrored import Mirrored
 from calf.analysis.observations import integer_weights
 from calf.analysis.orders import order_shares, retest
 from calf.analysis.people import ALTERNATIVE, put_beside_people, put_nobody, put_people
+from calf.analysis.projected import resample_projected
 from calf.analysis.rank import Cells, Correlations, correlations, resample_correlations
 from calf.analysis.row import FEW_GROUPS, ONE_GROUP, Row, Share
 from calf.analysis.ties import chance_levels, tie_shares
@@ -54,6 +55,9 @@ STATISTICS: tuple[str, ...] = (
     *AGREEMENTS,
 )
 """The statistics of a row, in its order; each has `<name>_low` and `<name>_high`, its 95 % interval."""
+
+_PROJECTED_FROM = 20_000
+_SHUFFLES, _FEWEST_SHUFFLES, _ROWS_SHUFFLED = 200, 2, 400_000
 
 _PLAIN = ("tie_threshold", "acc_eq_chance", "acc_eq_cv_chance", "rerun_variance", *ALTERNATIVE)
 _SIZES = tuple(
@@ -115,6 +119,7 @@ def measure(
     annotations: Annotations | None = None,
     people: bool = False,
     epsilon: float = EPSILON,
+    many: bool = False,
     seed: int = 0,
 ) -> dict[str, Value]:
     """Every statistic of a slice with its 95 % interval by bootstrap over groups.
@@ -127,6 +132,9 @@ def measure(
         annotations: single people's labels of these comparisons, if there are any.
         people: whether the verdicts are the annotators' own, and the labels those of the others (`leave_one_out`).
         epsilon: of the alternative annotator test.
+        many: whether the slice is one of very many rows, which are to take seconds: then correlations over more than
+            20,000 rows are resampled to first order (`calf.analysis.projected`), unless their differences are few, and
+            labels are shuffled only so often that 400,000 rows are, but at least twice (`chance_levels`).
         seed: of the resamples and shuffles; not negative.
 
     Returns:
@@ -145,8 +153,8 @@ def measure(
     row = Row()
     if not len(observations):
         return blank(row, 0, 0, _NO_COMPARISON, epsilon)
-    _put_correlations(row, observations, weight, group, codes.size, seed)
-    shares = _shares(row, observations, weight, unit, seed)
+    _put_correlations(row, observations, weight, group, codes.size, seed, many)
+    shares = _shares(row, observations, weight, unit, seed, many)
     if annotations is None or not len(annotations):
         put_nobody(row, shares, observations)
     elif people:
@@ -185,7 +193,9 @@ def _put_counts(row: Row, total: Floats, unit: int, resampled: Floats | None) ->
         row.plain(name, float(value))
 
 
-def _put_correlations(row: Row, seen: Observations, weight: Floats, group: Integers, groups: int, seed: int) -> None:
+def _put_correlations(
+    row: Row, seen: Observations, weight: Floats, group: Integers, groups: int, seed: int, many: bool
+) -> None:
     judged = seen.judged
     reason = _unpooled(seen)
     if reason:
@@ -194,8 +204,15 @@ def _put_correlations(row: Row, seen: Observations, weight: Floats, group: Integ
         return
     stored = seen.difference[judged], seen.label[judged], weight[judged], group[judged]
     cells, mirrored = Cells.of(*stored, groups), Mirrored.of(*stored, groups)
-    drawn = None if groups < 2 else resample_correlations(cells, groups, RANK_RESAMPLES, seed)
-    drawn_mirrored = None if groups < 2 else mirrored.resample(groups, RANK_RESAMPLES, seed)
+    drawn: Correlations | None = None
+    drawn_mirrored: Correlations | None = None
+    if groups > 1 and many and cells.table is None and stored[0].size > _PROJECTED_FROM:
+        drawn, drawn_mirrored = (
+            resample_projected(*stored, groups, COUNT_RESAMPLES, seed, both_orders=both) for both in (False, True)
+        )
+    elif groups > 1:
+        drawn = resample_correlations(cells, groups, RANK_RESAMPLES, seed)
+        drawn_mirrored = mirrored.resample(groups, RANK_RESAMPLES, seed)
     for form, values, resampled, equal in (
         ("", correlations(cells, cells.total), drawn, cells.level_starts.size == 1),
         ("_symmetric", mirrored.correlations(), drawn_mirrored, not stored[0].any()),
@@ -216,7 +233,7 @@ def _unpooled(seen: Observations) -> str:
     return _SCALES if np.unique(seen.scale[judged]).size > 1 else ""
 
 
-def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) -> dict[str, Share]:
+def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int, many: bool) -> dict[str, Share]:
     """The shares of a metric's ties, orders and biases; puts what has no interval into the row."""
     label, verdict, judged = seen.label, seen.verdict, seen.judged
     again = retest(label, verdict, weight, seen.comparison)
@@ -239,7 +256,9 @@ def _shares(row: Row, seen: Observations, weight: Floats, unit: int, seed: int) 
     ties, threshold = tie_shares(label, seen.difference, judged, weight, seen.fold)
     fitted = _one_fold({**ties, "length_log_loss_gain": gain}, seen.group)
     row.plain("tie_threshold", threshold)
-    chance = chance_levels(seen.difference[judged], label[judged], weight[judged], seen.fold[judged], seed)
+    enough = max(_FEWEST_SHUFFLES, _ROWS_SHUFFLED // max(int(judged.sum()), 1)) if many else _SHUFFLES
+    shuffles = min(_SHUFFLES, enough)
+    chance = chance_levels(seen.difference[judged], label[judged], weight[judged], seen.fold[judged], seed, shuffles)
     for name, value in zip(("acc_eq", "acc_eq_cv"), chance, strict=True):
         # As accuracy does, it counts a failed judgment as wrong.
         level = value * float(weight[judged].sum() / weight.sum())

@@ -65,6 +65,9 @@ def evaluate(
         list[str] | None, typer.Option("--map", help="field=column for a table of other columns; repeatable.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    executor: Annotated[
+        str, typer.Option(help="local, dask (--jobs processes) or dask:ADDRESS (a cluster that is there).")
+    ] = "local",
     seed: Annotated[int, typer.Option(help="For everything that is drawn.")] = 0,
     runs: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Judge everything again.")] = False,
@@ -109,6 +112,7 @@ def evaluate(
         order=order,
         repeat=repeat,
         jobs=jobs,
+        executor=executor,
         seed=seed,
         runs=runs,
         fresh=fresh,

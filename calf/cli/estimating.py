@@ -36,7 +36,9 @@ def estimate_all(
         UserError: see `calf.estimating.estimate`.
     """
     loaded = load_metric(metric, **parse_pairs(options, "-o"))
-    found = estimate(loaded, load_dataset(dataset, mapping=parse_pairs(mapping, "--map") or None), **choices)
+    data = load_dataset(dataset, mapping=parse_pairs(mapping, "--map") or None)
+    with loaded.without_secrets():
+        found = estimate(loaded, data, **choices)
     if format == "json":
         print_json({"metric": loaded.name, "requests": 0} if found is None else dataclasses.asdict(found))
     elif found is None:

@@ -44,7 +44,8 @@ def evaluate_all(
     with contextlib.redirect_stdout(sys.stderr):  # what a metric prints is no part of the result
         loaded = [load_metric(spec, **pairs) for spec in metrics]
         for metric in loaded:
-            _ = metric.instance  # a missing package is said before the first metric has worked for hours
+            with metric.without_secrets():
+                _ = metric.instance  # a missing package is said before the first metric has worked for hours
     names = [metric.name for metric in loaded]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -56,7 +57,7 @@ def evaluate_all(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is an interrupt
     try:
         for metric in loaded:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), metric.without_secrets():
                 finished.append(evaluate(metric, data, progress=progress, **choices))
     except KeyboardInterrupt:
         _show(finished, format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -68,7 +69,7 @@ def show(
             "options:" if listing.options else "options: none",
         ]
     for option in listing.options.values():
-        default = "required" if option.name not in listing.defaults else write_value(listing.defaults[option.name])
+        default = "required" if option.name not in listing.defaults else write_value(_default(listing, option.name))
         lines.append(f"  {option.name}={default}  ({option.kind})")
     typer.echo("\n".join(lines))
 
@@ -80,6 +81,17 @@ def _needs(listing: Listing) -> str:
     needs += [f"languages {', '.join(listing.traits.languages)}"] if listing.traits.languages else []
     needs += [f"extra {listing.traits.extra}"] if listing.traits.extra else []
     return "; ".join(needs) or "nothing"
+
+
+def _default(listing: Listing, name: str) -> Any:
+    """A definition may hold what must not be shown."""
+    from calf.metrics.options import is_secret
+
+    value = listing.defaults.get(name)
+    in_address = name.endswith("url") and re.search(r"[@?#]", str(value))
+    if value and (in_address or is_secret(name) or name in listing.traits.secrets):
+        return "(hidden)"
+    return value
 
 
 def _record(listing: Listing) -> dict[str, Any]:
@@ -99,7 +111,7 @@ def _record(listing: Listing) -> dict[str, Any]:
             option.name: {
                 "type": option.kind,
                 "required": option.name not in listing.defaults,
-                "default": listing.defaults.get(option.name),
+                "default": _default(listing, option.name),
             }
             for option in listing.options.values()
         },

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from calf.analysis.row import FEW_GROUPS
-from calf.formatting import duration, interval, money, number, reasons, whole, write_csv
+from calf.formatting import duration, interval, number, reasons, whole, write_csv
 from calf.runs.usage import spent_columns, spent_of
 
 if TYPE_CHECKING:
@@ -129,15 +129,14 @@ def _spent(runs: Sequence[Run]) -> Iterable[str]:
         if spent.input_tokens is not None:
             cached = f" ({whole(spent.cached_input_tokens)} cached)" if spent.cached_input_tokens else ""
             tokens = f"tokens {whole(spent.input_tokens)} in{cached}, {whole(spent.output_tokens)} out"
-        cost = "unknown" if spent.cost is None else f"{money(spent.cost)} {spent.currency or ''}".rstrip()
         waited = f", {duration(spent.latency)} a judgment" if spent.latency is not None else ""
         yield (
-            f"{run.title}: {whole(spent.requests)} requests{again}, {tokens}, cost {cost}, "
+            f"{run.title}: {whole(spent.requests)} requests{again}, {tokens}, cost {spent.priced}, "
             f"{whole(spent.cache_hits)} from the cache{waited}."
         )
 
 
-_ONLY_IN_JSON = frozenset({"length", "gap", "reference"})
+_ONLY_IN_JSON = frozenset({"length", "gap", "reference", "window"})
 
 
 def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
@@ -163,6 +162,7 @@ def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
             "leave-one-out: agreement with the majority of the other annotators; winning: share of annotators that the "
             f"metric may stand in for (epsilon {epsilon:g}; from 0.5 on it passes the alternative annotator test)."
         )
+    yield from _long_texts(overall, rows)
     if overall[0]["no_majority"]:
         yield f"{overall[0]['no_majority']} comparisons have no majority of annotators; their stored label counts."
     for metric in dict.fromkeys((rows[0]["metric"], "human")):
@@ -180,6 +180,19 @@ def _legend(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, An
                 told = [name for name in names if name in shown]
                 if told:
                     yield f"undefined: {row['metric']}: {', '.join(told)}: {reason}"
+
+
+def _long_texts(overall: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """For how many comparisons a model's window was too short, and how the metric did there."""
+    slices = {(row["metric"], row["slice"]): row for row in rows}
+    for row in overall:
+        beyond, within = (slices.get((row["metric"], f"window={place}")) for place in ("beyond", "within"))
+        if beyond is not None and within is not None:
+            elsewhere = f", {interval(within, 'accuracy')} in the others" if within["n"] else ""
+            yield (
+                f"{row['metric']}: in {beyond['n']} of {row['n']} comparisons a text is longer than the model's window "
+                f"(its option `long` says what happens): accuracy {interval(beyond, 'accuracy')} there{elsewhere}."
+            )
 
 
 _AGREEMENT = (

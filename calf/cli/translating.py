@@ -10,7 +10,7 @@ from calf.datasets.load import load_dataset
 from calf.datasets.translate import Translator, estimate_translation, translate_dataset
 from calf.errors import CalfError, UnknownNameError
 from calf.metrics.definitions import definition_files, read_definition
-from calf.metrics.options import check_options, options_of, parse_pairs
+from calf.metrics.options import check_options, options_of, parse_pairs, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def _translator(model: str, to: Target, given: Mapping[str, Any], *, sends: bool
     settings = {"max_tokens": _MAX_TOKENS, **ready, **given, "model": model}
     for option in given:
         if option not in known:
-            raise UnknownNameError("option", option, set(known) - _NOT_HERE)
+            raise UnknownNameError("option", shown_name(option), set(known) - _NOT_HERE)
     judge = Judge(**check_options(model, known, settings))
     return Translator(judge.server(needs_key=sends), to, judge.max_tokens, judge.temperature)
 

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from calf.errors import DataError
 from calf.hashing import digest
+from calf.types import Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import datasets
 
-    from calf.types import Comparison
+__all__ = ["MANY", "Dataset", "as_record", "limited_groups", "sign"]
 
-__all__ = ["Dataset", "as_record"]
+MANY = 20_000
+"""From more comparisons on, a Parquet file is streamed, and intervals pool groups (`calf.runs.facts.Facts`)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Dataset:
     """
 
     name: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: Sequence[Comparison]
     notes: tuple[str, ...] = ()
     source: str = ""
     card: str = field(default="", compare=False)
@@ -62,9 +64,34 @@ class Dataset:
         """SHA-256 over all that the comparisons hold, in order: 64 hexadecimal digits."""
         sha = hashlib.sha256()
         for comparison in self.comparisons:
-            line = json.dumps(as_record(comparison), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-            sha.update(line.encode("utf-8", "surrogatepass") + b"\n")
+            sha.update(sign(comparison))
         return sha.hexdigest()
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """The comparisons' ids."""
+        return [c.id for c in self.comparisons]
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The comparisons' languages, sorted."""
+        return tuple(sorted(set(self.values("language"))))
+
+    @property
+    def group_count(self) -> int:
+        """How many groups there are."""
+        return len({c.group for c in self.comparisons})
+
+    @property
+    def extra_names(self) -> Collection[str]:
+        """The names of all other columns of the file."""
+        return {name for c in self.comparisons for name in c.extra}
+
+    def values(self, column: str) -> list[Any]:
+        """One field of every comparison, or another column of the file (None where it is not there)."""
+        if column in Comparison.__dataclass_fields__:
+            return [getattr(c, column) for c in self.comparisons]
+        return [c.extra.get(column) for c in self.comparisons]
 
     def to_hf(self) -> datasets.Dataset:
         """As a `datasets.Dataset` with typed features; see `calf.datasets.writing.to_hf`."""
@@ -104,18 +131,30 @@ class Dataset:
             and (not languages or c.language in languages)
         ]
         if limit is not None and limit < len(kept):
-            sizes: dict[str, int] = {}
-            for c in kept:
-                sizes[c.group] = sizes.get(c.group, 0) + 1
-            chosen: set[str] = set()
-            total = 0
-            for group in sorted(sizes, key=lambda name: digest(seed, name)):
-                if chosen and total + sizes[group] > limit:
-                    break
-                chosen.add(group)
-                total += sizes[group]
+            chosen = limited_groups([c.group for c in kept], limit, seed)
             kept = [c for c in kept if c.group in chosen]
         return self.replace(kept)
+
+
+def limited_groups(groups: Sequence[str], limit: int, seed: int) -> set[str]:
+    """Which groups `Dataset.select` keeps with a limit, from the group of every comparison."""
+    sizes: dict[str, int] = {}
+    for name in groups:
+        sizes[name] = sizes.get(name, 0) + 1
+    chosen: set[str] = set()
+    total = 0
+    for group in sorted(sizes, key=lambda name: digest(seed, name)):
+        if chosen and total + sizes[group] > limit:
+            break
+        chosen.add(group)
+        total += sizes[group]
+    return chosen
+
+
+def sign(comparison: Comparison) -> bytes:
+    """What a dataset's fingerprint is made of: all that a comparison holds, as one line."""
+    line = json.dumps(as_record(comparison), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return line.encode("utf-8", "surrogatepass") + b"\n"
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from calf.datasets.groups import linked_groups
 from calf.datasets.known import conclude, data_file
 from calf.datasets.problems import Problem, problems_error
 from calf.datasets.records import build_comparisons
+from calf.datasets.streamed import stream
 from calf.errors import DataError, UnknownNameError, UserError
 from calf.workspace import find_workspace
 
@@ -37,6 +38,9 @@ def load_dataset(
     workspace: Workspace | None = None,
 ) -> Dataset:
     """A dataset, read strictly: every comparison is right, or nothing is returned.
+
+    Parquet of more than 20,000 rows in CALF's columns, or mapped to them with ids, is not held in memory
+    (`calf.datasets.streamed.StreamedDataset`).
 
     Args:
         name_or_path: a known name (`calf datasets list`), a file (JSON Lines, JSON, CSV, TSV, Parquet), the folder
@@ -62,6 +66,9 @@ def load_dataset(
         return load_definition(definition, workspace, strip=strip)
     path, split = _path_and_split(text)
     if (text and _exists(path)) or isinstance(name_or_path, Path) or _looks_like_a_path(text):
+        streamed = stream(path, split, path.stem, text, mapping) if _exists(path) else None
+        if streamed is not None:
+            return streamed
         return _load(read_file(path, split), path, path.stem, text, mapping)
     if (hub_id := HUB_ID.fullmatch(text)) is not None:
         return _load(read_hub(hub_id), text, text, text, mapping)

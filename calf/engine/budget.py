@@ -99,16 +99,16 @@ class Budget:
 
         Args:
             spending: what the whole run may.
-            spent: what its earlier sessions did, as `calf.engine.request.Reply.spent`.
+            spent: what its earlier sessions did, as `calf.engine.request.Reply.spent`. What may have been paid counts.
             prices: by which a cost that those did not know is computed from their tokens.
 
         Raises:
             UserError: a limit below 0.
         """
-        cost = spent.get("cost")
-        if cost is None:
+        cost = max(spent.get("charged", 0.0), spent.get("cost", 0.0))
+        if prices is not None and not cost:
             tokens = (int(spent.get(name, 0)) for name in ("input_tokens", "cached_input_tokens", "output_tokens"))
-            cost = prices.cost(Usage(*tokens)) if prices is not None else 0.0
+            cost = prices.cost(Usage(*tokens))
         return cls(
             spending.max_requests,
             spending.max_cost,
@@ -141,6 +141,15 @@ class Budget:
                 self._changed = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._changed)
 
+    def check_time(self) -> None:
+        """That there is some left.
+
+        Raises:
+            StoppedError: there is none.
+        """
+        if self.max_seconds is not None and time.monotonic() - (self._started or 0.0) > self.max_seconds:
+            raise StoppedError(f"the limit of {self.max_seconds:g} seconds is reached; the same command continues")
+
     def _fits(self, bound: float) -> bool:
         """With all that is under way at its upper bound."""
         if self.max_requests is not None and self.requests + len(self._under_way) + 1 > self.max_requests:
@@ -160,8 +169,10 @@ class Budget:
                 f"the limit of cost is reached: {self.cost:.6g} of {self.max_cost:.6g} is spent, and the next request "
                 f"may cost {bound:.6g}; the same command with a higher --max-cost continues"
             )
-        if self.max_seconds is not None and time.monotonic() - (self._started or 0.0) > self.max_seconds:
-            return f"the limit of {self.max_seconds:g} seconds is reached; the same command continues"
+        try:
+            self.check_time()
+        except StoppedError as error:
+            return str(error)
         return None
 
     def _settle(self, reservation: Reservation, cost: float, sent: bool) -> None:

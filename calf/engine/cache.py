@@ -169,9 +169,9 @@ class Cache:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise UserError(
-                f"{self.path}: {error}; `calf cache clear` empties the cache, --no-cache does without"
-            ) from None
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            advice = "`calf cache clear` removes it, " if damaged else ""
+            raise UserError(f"{self.path}: {error}; {advice}--no-cache does without the cache") from None
         except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"{self.path}: an answer in it cannot be read; `calf cache clear` empties the cache"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -20,6 +21,8 @@ from calf.errors import StoppedError, UserError
 from calf.hashing import uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from calf.engine.cache import Cache
     from calf.engine.request import Request
     from calf.engine.server import Server
@@ -72,7 +75,7 @@ class Engine:
         if self.budget.max_cost is not None and server.prices is None and not replayed:
             raise UserError(
                 f"--max-cost needs prices, and none are known for model {server.model!r}; "
-                "give them as options, or use --max-requests"
+                'give them as -o prices=\'{"input": 1, "output": 4}\' (per million tokens), or use --max-requests'
             )
         self._cache = None if replayed else cache
         self._trace = trace
@@ -126,17 +129,17 @@ class Engine:
             self._cache.close()
 
     async def _ask_singly(self, request: Request) -> Reply:
-        """`n` choices from `n` requests with one choice each."""
+        """`n` choices from `n` requests with one choice each; fewer, if some of them failed."""
         outcomes = await asyncio.gather(*map(self.ask, request.sent_as(self.server)), return_exceptions=True)
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for error in errors:
             if not isinstance(error, AskError):
                 raise error
         spent = total(*(outcome.spent for outcome in outcomes if isinstance(outcome, (Reply, AskError))))
-        for error in errors:
-            if isinstance(error, AskError):
-                raise AskError(error.kind, error.message, error.raw, spent)
+        failed = next((error for error in errors if isinstance(error, AskError)), None)
         replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
+        if failed is not None and not replies:
+            raise AskError(failed.kind, failed.message, failed.raw, spent)
         first = next((reply for reply in replies if reply.origin == "server"), replies[0])
         return replace(
             first,
@@ -144,6 +147,7 @@ class Engine:
             usage=sum((reply.usage for reply in replies), Usage()),
             seconds=max(reply.seconds for reply in replies),
             spent=spent,
+            failed=failed,
         )
 
     async def _look_up_or_send(self, request: Request, key: str) -> Reply:
@@ -166,8 +170,9 @@ class Engine:
         return reply
 
     def _record(self, request: Request, outcome: Reply | AskError) -> None:
-        if isinstance(self._trace, Recorder):
-            self._trace.write(request, self.server, outcome)
+        if isinstance(self._trace, Recorder) and self._stopped is None:
+            with self._last():
+                self._trace.write(request, self.server, outcome)
 
     async def _send(self, request: Request, key: str, spent: dict[str, float]) -> Reply:
         """Send a request until it is answered, or fails for good; what that takes is added to `spent`."""
@@ -215,6 +220,7 @@ class Engine:
         server = self.server
         reservation = await self.budget.reserve(bound)
         sent, charge, good, limited, usage = False, bound, False, False, NO_USAGE
+        billed = True
         expected = 0
         if server.tokens_per_minute is not None:
             expected = sum(estimate_tokens(text) for _, text in request.messages) + request.max_tokens * request.n
@@ -223,6 +229,7 @@ class Engine:
             try:
                 if self._stopped is not None:
                     raise StoppedError(self._stopped)
+                self.budget.check_time()  # to enter may have taken long
                 sent = True
                 spent["requests"] = spent.get("requests", 0) + 1
                 started = time.perf_counter()
@@ -231,8 +238,8 @@ class Engine:
                 usage = reply.usage
                 self._keep(key, reply)
             except Fault as fault:
-                limited, usage = fault.limited, fault.usage
-                if not fault.billed:
+                limited, usage, billed = fault.limited, fault.usage, fault.billed
+                if not billed:
                     charge = 0.0
                 raise
             finally:
@@ -244,7 +251,8 @@ class Engine:
                 )
                 if usage.known:
                     charge = server.prices.cost(usage) if server.prices else 0.0
-                _count(spent, usage, charge, known=server.prices is not None and (usage.known or not good))
+                if sent:
+                    _count(spent, usage, charge, good=good, billed=billed, priced=server.prices is not None)
         finally:
             reservation.settle(charge if sent else 0.0, sent)
         return replace(reply, spent=spent)
@@ -253,18 +261,31 @@ class Engine:
         if self._cache is None:
             self._answers[key] = reply
             return
-        try:
+        with self._last():
             self._cache.put(key, self.server.place, reply)
-        except UserError as error:  # this answer is paid for and given; no other will be
-            self._stopped = f"{error}; then the same command continues"
+
+    @contextlib.contextmanager
+    def _last(self) -> Iterator[None]:
+        """If what is paid for cannot be kept: this answer is given, no other will be asked for."""
+        try:
+            yield
+        except UserError as error:
+            self._stopped = self._stopped or f"{error}; then the same command continues"
 
     def _stop(self, message: str) -> None:
         self._stopped = self._stopped or message
         raise StoppedError(self._stopped)
 
 
-def _count(spent: dict[str, float], usage: Usage, cost: float, *, known: bool) -> None:
-    """Add the tokens and the cost of one sending. A cost that is not known makes the sum unknown."""
+def _count(spent: dict[str, float], usage: Usage, charge: float, *, good: bool, billed: bool, priced: bool) -> None:
+    """Add the tokens and the cost of one sending.
+
+    Args:
+        charge: what it costs if the usage is known, else the most that it can.
+        good: whether an answer came. Its cost must be known, or the sum is not.
+        billed: whether a sending without an answer may have to be paid; it is counted as `unsure`.
+        priced: whether there are prices.
+    """
     if usage.known:
         for name, value in (
             ("input_tokens", usage.input),
@@ -272,10 +293,14 @@ def _count(spent: dict[str, float], usage: Usage, cost: float, *, known: bool) -
             ("output_tokens", usage.output),
         ):
             spent[name] = spent.get(name, 0) + value
-    if not known:
+    if charge:
+        spent["charged"] = spent.get("charged", 0.0) + charge
+    if not priced or (good and not usage.known):
         spent.pop("cost", None)
     elif usage.known and "cost" in spent:
-        spent["cost"] += cost
+        spent["cost"] += charge
+    if not good and billed and not usage.known:
+        spent["unsure"] = spent.get("unsure", 0) + 1
 
 
 def _most_tokens(body: dict[str, Any]) -> int:

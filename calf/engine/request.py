@@ -131,7 +131,10 @@ class Reply:
         seconds: from the sending of the request that succeeded to its last byte; that of then, if it is from a cache.
         origin: where it is from this time.
         spent: what this asking sent and paid, failed attempts included: requests, retries, input_tokens,
-            cached_input_tokens, output_tokens, cost (absent if unknown), cache_hits. Sum them with `total`.
+            cached_input_tokens, output_tokens, cost (absent if unknown), cache_hits; charged: the cost, or where it is
+            not known the most that it can be; unsure: requests without an answer that may have to be paid, and are not
+            in the cost. Sum them with `total`.
+        failed: where choices were asked for one by one, why there are fewer than were wanted.
     """
 
     choices: tuple[Choice, ...]
@@ -140,9 +143,10 @@ class Reply:
     seconds: float = 0.0
     origin: Origin = "server"
     spent: Mapping[str, float] = field(default_factory=dict)
+    failed: AskError | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as plain values, without `origin` and `spent`, which are of one asking."""
+        """The answer as plain values, without `origin`, `spent` and `failed`, which are of one asking."""
         return {
             "choices": [_choice_to_json(choice) for choice in self.choices],
             "usage": [self.usage.input, self.usage.cached_input, self.usage.output],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 from calf.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from calf.engine.prices import Prices
 
@@ -21,7 +23,21 @@ Feature = Literal["json_schema", "logprobs", "seed", "n", "temperature"]
 FEATURES: frozenset[str] = frozenset(get_args(Feature))
 """What a server may honour."""
 
+_OURS = frozenset({
+    "model", "messages", "n", "best_of", "max_tokens", "max_completion_tokens", "temperature", "logprobs",
+    "top_logprobs", "stream", "stream_options",
+})  # fmt: skip
+"""Fields of a request's body that CALF itself decides: what an answer may cost, and how it is read, hangs on them."""
+
 OPENAI_URL = "https://api.openai.com/v1"
+
+_LIKE = "https://host/v1"
+_NO_ADDRESS = f"base_url is not an address; it looks like {_LIKE}"
+
+_KEY_FIELD = re.compile(
+    r"(.*[_-])?(api[_-]?key|passw(or)?d|secret|authorization|credentials?)|((access|auth|bearer)[_-])?token",
+    re.IGNORECASE,
+)
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - recognised, not bound to
 
@@ -74,6 +90,9 @@ class Server:
             raise UserError(
                 f"max_tokens_parameter is max_tokens or max_completion_tokens, not {self.max_tokens_parameter!r}"
             )
+        ours = sorted(_OURS & set(self.extra))
+        if ours:
+            raise UserError(f"extra must not set {', '.join(ours)}: CALF does; most have options of their own")
         for name, value in (
             ("concurrency", self.concurrency),
             ("requests_per_minute", self.requests_per_minute),
@@ -82,6 +101,11 @@ class Server:
         ):
             if value is not None and not value > 0:
                 raise UserError(f"{name} must be more than 0, not {value}")
+        if any(_KEY_FIELD.fullmatch(name) for name in _names(self.extra)):
+            raise UserError(
+                "extra has a field that holds a key; it would be written down: give the key as api_key, "
+                "or in the environment variable that key_variable names"
+            )
         if self.retries < 0:
             raise UserError(f"retries must be 0 or more, not {self.retries}")
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
@@ -97,15 +121,14 @@ class Server:
         return text.replace(self.api_key, "***") if self.api_key else text
 
 
-def find_endpoint(
-    base_url: str | None, api_key: str | None, variable: str = "OPENAI_API_KEY"
-) -> tuple[str, str | None]:
+def find_endpoint(base_url: str | None, api_key: str | None, variable: str | None = None) -> tuple[str, str | None]:
     """Where to send requests, and with which key.
 
     Args:
         base_url: as the options say; None: `OPENAI_BASE_URL`, else OpenAI's own.
         api_key: as the options say; None: the environment's `variable`.
-        variable: the environment variable that holds this provider's key.
+        variable: the environment variable that holds the key for this address. None: `OPENAI_API_KEY`, but for OpenAI's
+            own address and that of `OPENAI_BASE_URL` alone: it is no other's business.
 
     Returns:
         The address, and the key: None where a local server is asked and there is none.
@@ -113,9 +136,16 @@ def find_endpoint(
     Raises:
         UserError: no key for a server that is not on this machine. Nothing was sent.
     """
-    url = _checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
-    key = (api_key or os.environ.get(variable) or "").strip() or None
+    environment = os.environ.get("OPENAI_BASE_URL")
+    url = _checked_url(base_url or environment or OPENAI_URL)
+    if variable is None and url in {OPENAI_URL, *([_checked_url(environment)] if environment else ())}:
+        variable = "OPENAI_API_KEY"
+    key = (api_key or os.environ.get(variable or "") or "").strip() or None
+    if key is None and variable is not None and re.fullmatch(r"\w+", variable) is None:
+        raise UserError("key_variable is the name of an environment variable, not the key itself")
     if key is None and not is_local(url):
+        if variable is None:
+            raise UserError(f"no API key for {url}; name the environment variable that holds it: -o key_variable=NAME")
         raise UserError(f"no API key for {url}; set {variable} in the environment")
     return url, key
 
@@ -125,15 +155,24 @@ def is_local(base_url: str) -> bool:
     return (urlsplit(base_url).hostname or "") in _LOCAL
 
 
+def _names(value: Any) -> Iterator[str]:
+    """The names of all fields, however deep."""
+    if isinstance(value, Mapping):
+        yield from map(str, value)
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        yield from _names(part)
+
+
 def _checked_url(url: str) -> str:
     url = url.strip()
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise UserError("base_url is not an address; it looks like https://host/v1") from None
+        raise UserError(_NO_ADDRESS) from None
     if parts.username or parts.password or parts.query or parts.fragment:  # keys may stand there: not repeated
-        raise UserError("base_url must have no user, password, ? or #; it looks like https://host/v1")
+        raise UserError("base_url must have no user, password, ? or #; it looks like " + _LIKE)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"base_url {url!r} is not an address; it looks like https://host/v1")
+        raise UserError(_NO_ADDRESS if "@" in url else f"base_url {url!r} is not an address; it looks like {_LIKE}")
     return url.rstrip("/").removesuffix("/chat/completions")

@@ -35,7 +35,7 @@ class Recorder:
         import filelock
 
         self.path = path
-        self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        self._lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), thread_local=False)
         self._written: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

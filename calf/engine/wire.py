@@ -37,17 +37,21 @@ def read_reply(raw: bytes, request: Request, server: Server, seconds: float) -> 
         raise from_status(code if isinstance(code, int) and 400 <= code < 600 else 500, {}, body, server)
     usage = _usage(body.get("usage"))
     try:
-        choices = tuple(_choice(choice) for choice in body.get("choices") or ())
+        choices = tuple(_choice(choice, server) for choice in body.get("choices") or ())
     except (AttributeError, KeyError, TypeError, ValueError):
         return _malformed("the answer's choices are not as they must be", text, usage)
     if not choices:
         return _malformed("the answer has no choices", text, usage)
     asked = request.n if "n" in server.honours else 1
-    if len(choices) < asked:  # asking again would not help, and be paid again
+    if not usage.output and any(choice.text or choice.reasoning for choice in choices):
+        usage = NO_USAGE  # it does not count what it says
+    if len(choices) < asked:  # no request would fare better, and all would have to be paid
         raise Fault(
             "malformed",
-            f"{len(choices)} of {asked} choices came: the server does not honour n",
+            f"{len(choices)} of {asked} choices came: {server.base_url} does not honour n; say with -o honours=... "
+            f"what it does ({','.join(sorted(server.honours - {'n'})) or 'none'}), then the same command continues",
             text,
+            fatal=True,
             usage=usage,
             billed=not usage.known,
         )
@@ -55,7 +59,7 @@ def read_reply(raw: bytes, request: Request, server: Server, seconds: float) -> 
         raise Fault("content_filter", "a filter withheld the answer", text, usage=usage, billed=not usage.known)
     if not any(choice.text.strip() or choice.finish == "length" for choice in choices):
         raise Fault("empty_answer", "the answer is blank", text, passing=True, usage=usage, billed=not usage.known)
-    return Reply(choices, usage, str(body.get("model") or server.model), seconds)
+    return Reply(choices, usage, server.scrub(str(body.get("model") or server.model)), seconds)
 
 
 def _malformed(what: str, text: str, usage: Usage = NO_USAGE) -> Reply:
@@ -64,14 +68,15 @@ def _malformed(what: str, text: str, usage: Usage = NO_USAGE) -> Reply:
     )
 
 
-def _choice(value: dict[str, Any]) -> Choice:
+def _choice(value: dict[str, Any], server: Server) -> Choice:
+    """One choice; scrubbed again, since JSON may have written the key in another way."""
     message = value["message"]
     text = _text(message.get("content")) or message.get("refusal") or ""
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     return Choice(
-        text,
+        server.scrub(text),
         str(value.get("finish_reason") or "stop"),
-        reasoning if isinstance(reasoning, str) else None,
+        server.scrub(reasoning) if isinstance(reasoning, str) else None,
         tuple(_token(token) for token in (value.get("logprobs") or {}).get("content") or ()),
     )
 

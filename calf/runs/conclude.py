@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calf.datasets.dataset import MANY
+from calf.runs.facts import POOLED
 from calf.runs.identity import analysis_code
 from calf.runs.rows import View, floor_rows, people_rows, rows_of
 from calf.runs.run import FLOORS_FOLDER, Run
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from calf.datasets.dataset import Dataset
     from calf.decide import Judgment
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "write_conclusion"]
 
 
 def conclude(
@@ -44,25 +46,9 @@ def conclude(
     manifest = folder.read("manifest") or {}
     seed = manifest["seed"]
     part = whole.replace([c for c in whole if c.id in covered])
-    complete = len(part) == len(whole)
     rows = _rows(manifest, part, judgments, View())
-    if complete:
-        beside = _beside(RunFolder(folder.path.parent / FLOORS_FOLDER), manifest["floors"], whole, seed)
-    else:
-        beside = [*people_rows(part), *floor_rows(part, whole, seed)]
     folder.write_scores(judgments)
-    if complete or not (folder.read("result") or {"complete": False})["complete"]:
-        folder.write(
-            "result",
-            {
-                "comparisons": len(part),
-                "complete": complete,
-                "repeats": max(covered.values(), default=0),
-                "failures": _failures(judgments),
-                "rows": rows,
-                "beside": None if complete else beside,
-            },
-        )
+    beside = write_conclusion(folder, whole, part, rows, _failures(judgments), max(covered.values(), default=0))
     wanted = {c.id for c in asked}
     seen = [j for j in judgments if j.id in wanted and j.repeat < repeat]
     if len(seen) != len(judgments) or view != View():
@@ -72,6 +58,47 @@ def conclude(
         if not same or view != View(rule=view.rule):
             beside = [*people_rows(asked, view), *floor_rows(asked, whole, seed, view)]
     return Run(folder.path, manifest, rows, beside, _failures(seen), folder.read("timing") or {}, tuple(seen))
+
+
+def write_conclusion(
+    folder: RunFolder,
+    whole: Dataset,
+    part: Dataset,
+    rows: Sequence[Mapping[str, Any]],
+    failures: Mapping[str, int],
+    repeats: int,
+) -> list[dict[str, Any]]:
+    """Writes `result.json`, and returns the rows of people and floors.
+
+    Args:
+        folder: with a manifest.
+        whole: the dataset.
+        part: what the run covers of it.
+        rows: the metric's.
+        failures: judgments that failed, by kind.
+        repeats: how often comparisons were judged at most.
+    """
+    manifest = folder.read("manifest") or {}
+    seed = manifest["seed"]
+    complete = len(part) == len(whole)
+    if complete:
+        beside = _beside(RunFolder(folder.path.parent / FLOORS_FOLDER), manifest["floors"], whole, seed)
+    else:
+        beside = [*people_rows(part), *floor_rows(part, whole, seed)]
+    if complete or not (folder.read("result") or {"complete": False})["complete"]:
+        folder.write(
+            "result",
+            {
+                "comparisons": len(part),
+                "complete": complete,
+                "repeats": repeats,
+                "failures": failures,
+                **({"intervals": POOLED} if len(part) > MANY else {}),
+                "rows": rows,
+                "beside": None if complete else beside,
+            },
+        )
+    return beside
 
 
 def _beside(folder: RunFolder, name: str, whole: Dataset, seed: int) -> list[dict[str, Any]]:

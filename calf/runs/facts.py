@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calf.analysis.annotators import Annotations, majority_of
+from calf.datasets.dataset import MANY
+from calf.datasets.streamed import StreamedDataset
+from calf.datasets.texts import overlaps_of
 from calf.errors import UserError
-from calf.hashing import folds
-from calf.metrics.matching import Bag, Vocabulary, f1
-from calf.metrics.tokenize import find_tokenizer, length_of
+from calf.hashing import digest, folds
+from calf.metrics.tokenize import length_of
 from calf.types import LABELS, SETTINGS, Comparison
 
 if TYPE_CHECKING:
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-__all__ = ["Facts", "facts_of", "slices_of"]
+__all__ = ["POOLED", "POOLS", "Facts", "facts_of", "notes_of", "slices_of"]
 
-_SAME = LABELS.index("same")
+POOLS = 4096
+"""So many pools of groups are resampled where there are many comparisons."""
+
+POOLED = (
+    f"Of more than {MANY:,} comparisons, groups are pooled by hash into at most {POOLS:,} for the intervals, and "
+    "correlations are resampled to first order."
+)
+"""What tables say of such intervals."""
+
 _COLUMNS = ("setting", "language", "subject")
-_OWN_SLICES = frozenset({"overall", "length", "gap", "reference", "majority", "unanimous"})
+_OWN_SLICES = frozenset({"overall", "length", "gap", "reference", "majority", "unanimous", "window"})
 _MOST_VALUES = 50  # of a column that is asked for: more are no slices, but ids or texts
 _THIRDS = {"length": ("short", "medium", "long"), "gap": ("small", "medium", "large")}
 
@@ -37,7 +47,15 @@ _THIRDS = {"length": ("short", "medium", "long"), "gap": ("small", "medium", "la
 class Facts:
     """Arrays (n,) over the comparisons of a dataset, in its order; see `calf.analysis.Observations` for their meaning.
 
+    With more than `MANY` comparisons, groups are pooled: each falls into one of `POOLS` by a hash of its name, and the
+    pools are what is resampled and flipped. Groups are independent of each other, hence so are pools, and a sum over
+    pools has the variance of the sum over groups; there are enough of them that the variance is known to 2 %. Folds are
+    two then, made of pools: each half has more than enough to choose a threshold or fit two coefficients from.
+
     Attributes:
+        named: the groups as they are; `group` are these, or their pools.
+        reference: whether there is a reference.
+        many: whether groups are pooled.
         annotations: of all comparisons that have any; `comparison` is the place in the dataset. None if there are none.
         annotated: how many annotations each comparison has.
         majority, unanimous: whether it has two or more, and more than half of them agree, or all.
@@ -45,15 +63,18 @@ class Facts:
 
     label: Codes
     group: Integers
+    named: Integers
     fold: Integers
     length_a: Integers
     length_b: Integers
     human: Codes
     overlap: Floats
+    reference: Mask
     annotations: Annotations | None
     annotated: Integers
     majority: Mask
     unanimous: Mask
+    many: bool
 
 
 def facts_of(dataset: Dataset) -> Facts:
@@ -62,38 +83,116 @@ def facts_of(dataset: Dataset) -> Facts:
     if key not in _kept:
         if len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)))
-        _kept[key] = (dataset.comparisons, _facts(dataset.comparisons))  # the tuple is kept, so its id stays its own
+        facts = _of_columns(dataset) if isinstance(dataset, StreamedDataset) else _of_texts(dataset.comparisons)
+        _kept[key] = (dataset.comparisons, facts)  # the comparisons are kept, so their id stays their own
     return _kept[key][1]
 
 
+def notes_of(dataset: Dataset) -> tuple[str, ...]:
+    """What every table made from the dataset must say, of its intervals too where they are other ones."""
+    return (*dataset.notes, POOLED) if len(dataset) > MANY else dataset.notes
+
+
 _MOST_KEPT = 4
-_kept: dict[int, tuple[tuple[Comparison, ...], Facts]] = {}
+_kept: dict[int, tuple[Sequence[Comparison], Facts]] = {}
 
 
-def _facts(comparisons: Sequence[Comparison]) -> Facts:
-    names = [c.group for c in comparisons]
-    group = np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
-    of_group = folds(names)
+def _of_texts(comparisons: Sequence[Comparison]) -> Facts:
     lengths = _Lengths()
-    annotations = _annotations(comparisons, group)
-    if annotations is None:
-        annotated = np.zeros(len(comparisons), dtype=np.int64)
-        majority = unanimous = np.zeros(len(comparisons), dtype=np.bool_)
-    else:
-        annotated, majority, unanimous = majority_of(annotations, len(comparisons))
-    return Facts(
+    rows = [(index, a.annotator, LABELS.index(a.label)) for index, c in enumerate(comparisons) for a in c.annotations]
+    names = [c.group for c in comparisons]
+    return _facts(
         label=np.array([LABELS.index(c.label) for c in comparisons], dtype=np.int8),
-        group=group,
-        fold=np.array([of_group[name] for name in names], dtype=np.int64),
-        length_a=np.array([lengths.of(c.response_a, c.language) for c in comparisons], dtype=np.int64),
-        length_b=np.array([lengths.of(c.response_b, c.language) for c in comparisons], dtype=np.int64),
-        human=np.array([_human(c) for c in comparisons], dtype=np.int8),
-        overlap=_overlaps(comparisons),
+        named=np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64),
+        names=names,
+        lengths=(
+            np.array([lengths.of(c.response_a, c.language) for c in comparisons], dtype=np.int64),
+            np.array([lengths.of(c.response_b, c.language) for c in comparisons], dtype=np.int64),
+        ),
+        human=np.array([_human(c.setting, c.source_a, c.source_b) for c in comparisons], dtype=np.int8),
+        overlap=overlaps_of(comparisons),
+        language=np.array([c.language for c in comparisons], dtype=object),
+        reference=np.array([c.reference is not None for c in comparisons], dtype=np.bool_),
+        annotations=rows,
+    )
+
+
+def _of_columns(dataset: StreamedDataset) -> Facts:
+    """The same, from what is kept of a streamed dataset."""
+    columns, rows = dataset.columns, dataset.rows
+    place = np.full(len(columns.ids), -1, dtype=np.int64)
+    place[rows] = np.arange(rows.size)
+    annotations = [
+        (int(place[row]), annotator, label)
+        for row, annotator, label in zip(columns.annotated, columns.annotator, columns.annotation, strict=True)
+        if place[row] >= 0
+    ]
+    names = dataset.group_names()
+    named = dataset.group if len(dataset) > MANY else np.unique(np.array(names, dtype=object), return_inverse=True)[1]
+    setting = dataset.code("setting", ("human_vs_model",)) == 0
+    humans = [dataset.code(source, ("human",)) == 0 for source in ("source_a", "source_b")]
+    human = np.where(setting & (humans[0] != humans[1]), np.where(humans[0], 0, 1), -1)
+    return _facts(
+        label=dataset.code("label", LABELS).astype(np.int8),
+        named=named.astype(np.int64),
+        names=names,
+        lengths=(columns.length_a[rows], columns.length_b[rows]),
+        human=human.astype(np.int8),
+        overlap=columns.overlap[rows],
+        language=np.array(dataset.values("language"), dtype=object),
+        reference=columns.reference[rows],
         annotations=annotations,
+    )
+
+
+def _facts(
+    *,
+    label: Codes,
+    named: Integers,
+    names: Sequence[str],
+    lengths: tuple[Integers, Integers],
+    human: Codes,
+    overlap: Floats,
+    language: NDArray[np.object_],
+    reference: Mask,
+    annotations: Sequence[tuple[int, str, int]],
+) -> Facts:
+    """From what a dataset says; `names` are the groups', `overlap` is not ranked yet."""
+    many = label.size > MANY
+    if many:
+        group = _pools(named, names)
+        fold = group % 2
+    else:
+        group, of_group = named, folds(names)
+        fold = np.array([of_group[name] for name in names], dtype=np.int64)
+    told = _annotations(annotations, group)
+    if told is None:
+        annotated = np.zeros(label.size, dtype=np.int64)
+        majority = unanimous = np.zeros(label.size, dtype=np.bool_)
+    else:
+        annotated, majority, unanimous = majority_of(told, label.size)
+    return Facts(
+        label=label,
+        group=group,
+        named=named,
+        fold=fold,
+        length_a=lengths[0],
+        length_b=lengths[1],
+        human=human,
+        overlap=_ranked(overlap, language),
+        reference=reference,
+        annotations=told,
         annotated=annotated,
         majority=majority & (annotated > 1),
         unanimous=unanimous & (annotated > 1),
+        many=many,
     )
+
+
+def _pools(named: Integers, names: Sequence[str]) -> Integers:
+    codes, first, group = np.unique(named, return_index=True, return_inverse=True)
+    pools = [int(digest("pool", names[place], length=8), 16) % POOLS for place in first.tolist()]
+    return np.array(pools, dtype=np.int64)[group] if codes.size else named
 
 
 class _Lengths:
@@ -109,32 +208,18 @@ class _Lengths:
         return self._known[key]
 
 
-def _human(comparison: Comparison) -> int:
+def _human(setting: str, source_a: str | None, source_b: str | None) -> int:
     """The side that a human wrote where a model wrote the other; -1 elsewhere, and where the sources do not say."""
-    humans = [source == "human" for source in (comparison.source_a, comparison.source_b)]
-    return humans.index(True) if comparison.setting == "human_vs_model" and sum(humans) == 1 else -1
+    humans = [source == "human" for source in (source_a, source_b)]
+    return humans.index(True) if setting == "human_vs_model" and sum(humans) == 1 else -1
 
 
-def _overlaps(comparisons: Sequence[Comparison]) -> Floats:
-    """How high the preferred response's overlap with the reference ranks in its language, from 0 to 1.
+def _ranked(overlap: Floats, languages: NDArray[np.object_]) -> Floats:
+    """How high each overlap with the reference ranks in its language, from 0 to 1; NaN where there is none.
 
-    The overlap is the F1 of the words that both have. Languages differ in it, so only ranks within one are compared.
-    NaN where there is no reference or no preferred response.
+    Languages differ in it, so only ranks within one are compared.
     """
-    vocabulary, words = Vocabulary(), find_tokenizer("words")
-    bags: dict[str, Bag] = {}
-
-    def bag(text: str) -> Bag:
-        if text not in bags:
-            bags[text] = Bag(vocabulary.encode(words(text)))
-        return bags[text]
-
-    values = np.full(len(comparisons), np.nan)
-    for index, c in enumerate(comparisons):
-        if c.reference is not None and c.label != "same":
-            reference, preferred = bag(c.reference), bag(c.response_a if c.label == "response_a" else c.response_b)
-            values[index] = f1(reference.hits(preferred), reference.size, preferred.size)
-    languages = np.array([c.language for c in comparisons], dtype=object)
+    values = overlap.copy()
     for language in set(languages):
         mine = (languages == language) & ~np.isnan(values)
         distinct, place = np.unique(values[mine], return_inverse=True)
@@ -142,14 +227,23 @@ def _overlaps(comparisons: Sequence[Comparison]) -> Floats:
     return values
 
 
-def _annotations(comparisons: Sequence[Comparison], group: Integers) -> Annotations | None:
-    rows = [(index, a.annotator, LABELS.index(a.label)) for index, c in enumerate(comparisons) for a in c.annotations]
+def _annotations(rows: Sequence[tuple[int, str, int]], group: Integers) -> Annotations | None:
     if not rows:
         return None
     index, names, labels = zip(*rows, strict=True)
     comparison = np.array(index, dtype=np.int64)
     annotator = np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
     return Annotations(comparison, annotator, np.array(labels, dtype=np.int8), group[comparison])
+
+
+def check_columns(dataset: Dataset, by: Sequence[str]) -> None:
+    """That a dataset can be sliced by these columns; said before anything is judged.
+
+    Raises:
+        UserError: a column is not there, or cannot be sliced by.
+    """
+    for _ in slices_of(dataset, by):
+        pass
 
 
 def slices_of(dataset: Dataset, by: Sequence[str] = ()) -> Iterator[tuple[str, Mask]]:
@@ -170,8 +264,7 @@ def slices_of(dataset: Dataset, by: Sequence[str] = ()) -> Iterator[tuple[str, M
     for column in dict.fromkeys((*_COLUMNS, *by)):
         yield from _by_column(dataset, column)
     yield from _thirds(dataset, facts)
-    reference = np.array([c.reference is not None for c in dataset], dtype=np.bool_)
-    named = {"reference=yes": reference, "reference=no": ~reference}
+    named = {"reference=yes": facts.reference, "reference=no": ~facts.reference}
     for name, mask in {**named, "majority": facts.majority, "unanimous": facts.unanimous}.items():
         if mask.any():
             yield name, mask
@@ -191,13 +284,13 @@ def _values(dataset: Dataset, column: str) -> list[str | None]:
         raise UserError(f"--by {column[:60]}: CALF has slices of such a name; rename the column")
     fields = set(Comparison.__dataclass_fields__) - {"annotations", "extra"}
     if column in fields:
-        found = [getattr(c, column) for c in dataset]
+        found = dataset.values(column)
     else:
-        extra = {name for c in dataset for name in c.extra}
+        extra = set(dataset.extra_names)
         if column not in extra:
             has = ", ".join(sorted(fields | extra))
             raise UserError(f"dataset {dataset.name!r} has no column {column!r} for --by; it has: {has}")
-        found = [c.extra.get(column) for c in dataset]
+        found = dataset.values(column)
     odd = next((value for value in found if not isinstance(value, (str, int, float, type(None)))), None)
     if odd is not None:
         raise UserError(f"--by {column}: a value is a {type(odd).__name__}, not text or a number")
@@ -212,7 +305,7 @@ def _values(dataset: Dataset, column: str) -> list[str | None]:
 def _thirds(dataset: Dataset, facts: Facts) -> Iterator[tuple[str, Mask]]:
     longer = np.maximum(facts.length_a, facts.length_b).astype(np.float64)
     gap = np.abs(np.log1p(facts.length_a) - np.log1p(facts.length_b))
-    languages = np.array([c.language for c in dataset], dtype=object)
+    languages = np.array(dataset.values("language"), dtype=object)
     third = np.zeros(len(dataset), dtype=np.int64)
     for language in set(languages):
         mine = languages == language

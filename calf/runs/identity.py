@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import calf
 from calf.hashing import digest
 from calf.metrics.options import write_value
+from calf.runs.facts import notes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ def manifest_of(
     metric: LoadedMetric, signature: str, dataset: Dataset, order: OrderChoice, seed: int
 ) -> dict[str, Any]:
     """Everything needed to say the run again; no secret, nothing of the machine."""
-    languages = tuple(sorted({c.language for c in dataset}))
+    languages = dataset.languages
     return {
         "metric": metric.name,
         "kind": metric.kind,
@@ -81,8 +82,8 @@ def _about(dataset: Dataset, order: OrderChoice, seed: int) -> dict[str, Any]:
         "dataset_mapping": dict(sorted(dataset.mapping.items())),
         "dataset_fingerprint": dataset.fingerprint,
         "dataset_comparisons": len(dataset),
-        "dataset_groups": len({c.group for c in dataset}),
-        "dataset_notes": list(dataset.notes),
+        "dataset_groups": dataset.group_count,
+        "dataset_notes": list(notes_of(dataset)),
         "order": order,
         "seed": seed,
         "floors": f"{_slug(dataset.name, 32)}--{digest(dataset.fingerprint, seed, length=10)}",
@@ -108,11 +109,12 @@ def analysis_code() -> str:
         "hashing.py",
         "comparing.py",
         "runs/facts.py",
+        "runs/floors.py",
         "runs/outcomes.py",
         "runs/plan.py",
         "runs/rows.py",
     )
-    metrics = ("metrics/floors.py", "metrics/tokenize.py", "metrics/matching.py")
+    metrics = ("datasets/texts.py", "metrics/floors.py", "metrics/tokenize.py", "metrics/matching.py")
     for path in sorted([*package.glob("analysis/*.py"), *(package / name for name in (*names, *metrics))]):
         sha.update(path.read_bytes())
     return sha.hexdigest()[:16]

@@ -10,8 +10,9 @@ import numpy as np
 from calf.datasets.load import load_dataset
 from calf.decide import RULES, decide
 from calf.errors import DataError, UserError
+from calf.runs.facts import facts_of
 from calf.runs.store import RunFolder, read_scores
-from calf.types import FAILED, LABELS
+from calf.types import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,8 +108,8 @@ def outcomes_of(runs: Sequence[Run], dataset: Dataset, rule: Rule | None = None)
         DataError: they are broken.
     """
     shape = (len(dataset), len(runs))
-    label = np.array([LABELS.index(c.label) for c in dataset], dtype=np.int8)
-    place = {c.id: index for index, c in enumerate(dataset)}
+    label = facts_of(dataset).label
+    place = {name: index for index, name in enumerate(dataset.ids)}
     verdict = np.full(shape, FAILED, dtype=np.int8)
     repeats, answered, correct = (np.zeros(shape, dtype=np.int64) for _ in range(3))
     rules = []

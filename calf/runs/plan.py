@@ -176,7 +176,8 @@ def _from_scores(name: str, order: Order, repeat: int, a: Outcome, b: Outcome) -
             return Judgment(name, order, repeat, failure=outcome.kind)
     if not isinstance(a, Score) or not isinstance(b, Score):
         raise DataError(f"the judgments of {name!r} are verdicts, where this metric gives scores; use --fresh")
-    return Judgment(name, order, repeat, a.value, b.value, verdict_of_scores(a.value, b.value))
+    beyond = any((outcome.usage or {}).get("over_window") for outcome in (a, b))
+    return Judgment(name, order, repeat, a.value, b.value, verdict_of_scores(a.value, b.value), beyond=beyond)
 
 
 def _from_opinion(name: str, order: Order, repeat: int, outcome: Outcome) -> Judgment:

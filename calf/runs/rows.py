@@ -11,12 +11,14 @@ from calf.analysis import Observations, measure
 from calf.analysis.across import gaps, macro_average
 from calf.analysis.annotators import leave_one_out
 from calf.analysis.measures import EPSILON, blank
+from calf.datasets.streamed import StreamedDataset
 from calf.decide import RULES, decide
 from calf.hashing import digest
 from calf.metrics.base import Preparation
 from calf.metrics.registry import load_floor
 from calf.runs.execute import execute, prepare
 from calf.runs.facts import facts_of, slices_of
+from calf.runs.floors import decide_floor
 from calf.runs.plan import assemble, plan
 
 if TYPE_CHECKING:
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
 
     from calf.analysis.annotators import Annotations
     from calf.datasets.dataset import Dataset
-    from calf.decide import Judgment, OrderChoice, Rule
+    from calf.decide import Decisions, Judgment, OrderChoice, Rule
 
-__all__ = ["FLOORS", "PEOPLE", "View", "floor_rows", "people_rows", "rows_of"]
+__all__ = ["FLOORS", "PEOPLE", "View", "floor_rows", "people_rows", "rows_of", "rows_of_decisions"]
 
 FLOORS = ("always-a", "always-b", "random", "longer", "shorter", "always-model")
 """The metrics that stand in every table, judged in the order given."""
@@ -83,12 +85,38 @@ def rows_of(
         UserError: the rule does not fit the order, or a column cannot be sliced by.
     """
     view = view or View()
+    decisions = decide(dataset.ids, judgments, order, view.rule, kind)
+    long = {judgment.id for judgment in judgments if judgment.beyond}
+    beyond = np.array([name in long for name in dataset.ids], dtype=np.bool_) if long else None
+    return rows_of_decisions(
+        metric, dataset, decisions, order=order, view=view, scales=scales, floor=floor, beyond=beyond
+    )
+
+
+def rows_of_decisions(
+    metric: str,
+    dataset: Dataset,
+    decisions: Decisions,
+    *,
+    order: OrderChoice = "given",
+    view: View | None = None,
+    scales: Mapping[str, str] | None = None,
+    floor: bool = False,
+    beyond: NDArray[np.bool_] | None = None,
+) -> list[Row]:
+    """The same from decisions: `comparison` is the place in the dataset.
+
+    Args:
+        beyond: of each comparison, whether a text of it was longer than the metric's model takes at once; there are
+            rows for both kinds then, `window=within` and `window=beyond`.
+    """
+    view = view or View()
     facts = facts_of(dataset)
-    decisions = decide([c.id for c in dataset], judgments, order, view.rule, kind)
     where = decisions.comparison
     kinds: dict[str, int] = {}
     scale = np.array(
-        [kinds.setdefault((scales or {}).get(c.language, ""), len(kinds)) for c in dataset], dtype=np.int64
+        [kinds.setdefault((scales or {}).get(language, ""), len(kinds)) for language in dataset.values("language")],
+        dtype=np.int64,
     )
     seen = Observations(
         facts.label[where], decisions.verdict, decisions.difference, facts.group[where],
@@ -99,7 +127,8 @@ def rows_of(
     )  # fmt: skip
     head = {"metric": metric, "floor": floor, "dataset": dataset.name}
     about = {"order": order, "rule": view.rule or RULES[order][0]}
-    return list(_rows(head, about, dataset, seen, where, view))
+    more = {} if beyond is None else {"window=within": ~beyond, "window=beyond": beyond}
+    return list(_rows(head, about, dataset, seen, where, view, more=more))
 
 
 def people_rows(dataset: Dataset, view: View | None = None) -> list[Row]:
@@ -128,18 +157,29 @@ def _rows(
     where: NDArray[np.int64],
     view: View,
     people: bool = False,
+    more: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Iterator[Row]:
-    """The rows of all slices; `where` is the comparison of each observation."""
+    """The rows of all slices, and of `more`; `where` is the comparison of each observation."""
     facts = facts_of(dataset)
     split = (facts.annotated > 1) & ~facts.majority
     done: dict[bytes, Row] = {}
-    slices = dict(slices_of(dataset, view.by))
+
+    def groups_in(mask: NDArray[np.bool_]) -> int:
+        """How many groups there are, not pools of them."""
+        seen_there = np.zeros(len(dataset), dtype=np.bool_)
+        seen_there[where] = True
+        return int(np.unique(facts.named[mask & seen_there]).size)
+
+    slices = {**dict(slices_of(dataset, view.by)), **(more or {})}
     for name, mask in slices.items():
         found = done.get(mask.tobytes())
         if found is None:
             part = _part(facts.annotations, mask)
-            measured = measure(seen.select(mask[where]), annotations=part, people=people, epsilon=view.epsilon)
-            found = done[mask.tobytes()] = {"no_majority": int((split & mask).sum()), **measured}
+            measured = measure(
+                seen.select(mask[where]), annotations=part, people=people, epsilon=view.epsilon, many=facts.many
+            )
+            named = {"groups": groups_in(mask)} if facts.many else {}
+            found = done[mask.tobytes()] = {"no_majority": int((split & mask).sum()), **measured, **named}
         yield {**head, "slice": name, **about, **found}
     for column in ("setting", "language"):
         parts = {name: mask[where] for name, mask in slices.items() if name.startswith(f"{column}=")}
@@ -148,13 +188,15 @@ def _rows(
             continue
         both = int((split & np.logical_or.reduce([slices[name] for name in parts])).sum())
         row, n, groups, fewest = macro_average(seen, parts)
+        groups = groups_in(np.logical_or.reduce([slices[name] for name in parts])) if facts.many else groups
         rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon, fewest)}
         yield {**head, "slice": f"macro:{column}", **rest}
         if column == "setting":
             for first, second, row, n, groups, fewest in gaps(seen, parts):
                 name = f"gap:{first.partition('=')[2]}-{second.partition('=')[2]}"
                 both = int((split & (slices[first] | slices[second])).sum())
-                rest = {**about, "no_majority": both, **blank(row, n, groups, _NOT_ACROSS, view.epsilon, fewest)}
+                count = groups_in(slices[first] | slices[second]) if facts.many else groups
+                rest = {**about, "no_majority": both, **blank(row, n, count, _NOT_ACROSS, view.epsilon, fewest)}
                 yield {**head, "slice": name, **rest}
 
 
@@ -172,7 +214,7 @@ def floor_rows(dataset: Dataset, whole: Dataset, seed: int, view: View | None = 
         view: how the judgments are looked at; floors are judged in one order, which no rule reconciles.
     """
     view = replace(view or View(), rule=None)
-    key = (whole.name, whole.fingerprint, digest([c.id for c in dataset]), seed, view)
+    key = (whole.name, whole.fingerprint, digest(dataset.ids), seed, view)
     if key not in _floors:
         if len(_floors) >= _MOST_FLOORS:
             _floors.pop(next(iter(_floors)))
@@ -185,6 +227,12 @@ _floors: dict[tuple[str, str, str, int, View], list[Row]] = {}  # the metrics of
 
 
 def _judge_floors(dataset: Dataset, whole: Dataset, seed: int, view: View) -> list[Row]:
+    if isinstance(dataset, StreamedDataset):
+        return [
+            row
+            for name in FLOORS
+            for row in rows_of_decisions(name, dataset, decide_floor(name, dataset, whole, seed), view=view, floor=True)
+        ]
     preparation = Preparation(whole.comparisons, seed)
     rows = []
     for name in FLOORS:

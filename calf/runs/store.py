@@ -2,6 +2,7 @@
 
 - `manifest.json`: what was run: metric, signature, options, dataset, order, seed, versions. Written once.
 - `judgments.jsonl`: one line per outcome, appended; the last line of a key counts; a torn last line is dropped.
+- `parts/`: of a streamed dataset instead of these, one file of scores per chunk of rows, each written at once.
 - `scores.csv`: the judgments without texts, columns `id,order,score_a,score_b,verdict,failure`.
 - `result.json`: the rows of the tables. Depends on the judgments and the dataset alone.
 - `timing.json`: times, usage and costs.
@@ -11,24 +12,23 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import math
 import os
-import tempfile
 import time
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calf.decide import Judgment
+from calf.engine.request import total
 from calf.errors import DataError
-from calf.types import LABELS, ORDERS, Failure, Opinion, Score
+from calf.runs.scores import read_scores, write_atomically, write_scores
+from calf.types import LABELS, Failure, Opinion, Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from calf.decide import Judgment
     from calf.runs.plan import Outcome
 
 __all__ = ["SCHEMA", "Journal", "RunFolder", "read_outcomes", "read_scores", "write_atomically"]
@@ -36,7 +36,6 @@ __all__ = ["SCHEMA", "Journal", "RunFolder", "read_outcomes", "read_scores", "wr
 SCHEMA = 2
 """Of the JSON files. 1 had fewer statistics: its results are made again from the judgments, the rest is as it was."""
 
-_SCORES = ("id", "order", "score_a", "score_b", "verdict", "failure")
 _SYNC_SECONDS = 5.0
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("metric", "kind", "family", "signature", "dataset", "dataset_source", "command"), str),
@@ -55,20 +54,6 @@ _KEYS = {
     "result": ("comparisons", "complete", "repeats", "failures", "rows", "beside"),
     "timing": ("seconds", "sessions"),
 }  # fmt: skip
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a whole file or nothing: a temporary file beside it, then a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 class RunFolder:
@@ -103,6 +88,19 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    @contextlib.contextmanager
+    def removed_if_empty(self) -> Iterator[None]:
+        """If something goes wrong within, the folder goes too, unless more than its lock is in it."""
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in self.path.iterdir()} <= {".lock"}:
+                with contextlib.suppress(OSError):
+                    (self.path / ".lock").unlink(missing_ok=True)
+                    self.path.rmdir()
+                    self.path.parent.rmdir()  # if it is empty too
+            raise
 
     def read(self, name: str) -> dict[str, Any] | None:
         """One of the folder's JSON files; None if it is not there, or a result of an older CALF, to be made again.
@@ -149,25 +147,31 @@ class RunFolder:
         """The file of judgments."""
         return self.path / "judgments.jsonl"
 
+    @property
+    def parts(self) -> Path:
+        """The folder of the judgments of a streamed dataset."""
+        return self.path / "parts"
+
     def set_aside(self) -> None:
-        """Starts anew: old judgments are kept as `judgments.N.jsonl`, what was made from them is removed."""
+        """Starts anew: old judgments are kept as `judgments.N.jsonl` or `parts.N`, what was made of them is removed."""
         if self.journal.exists():
             number = 1
             while (kept := self.path / f"judgments.{number}.jsonl").exists():
                 number += 1
             self.journal.rename(kept)
+            if (timing := self.path / "timing.json").exists():
+                timing.rename(self.path / f"timing.{number}.json")
+        if self.parts.exists():
+            number = 1
+            while (kept := self.path / f"parts.{number}").exists():
+                number += 1
+            self.parts.rename(kept)
         for name in ("scores.csv", "result.json", "timing.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def write_scores(self, judgments: Sequence[Judgment]) -> None:
         """Writes `scores.csv`, in the order given; repeats are further lines of the same id and order."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_SCORES)
-        for j in judgments:
-            numbers = ["" if value is None else repr(value) for value in (j.score_a, j.score_b)]
-            writer.writerow([j.id, j.order, *numbers, j.verdict or "", j.failure or ""])
-        write_atomically(self.path / "scores.csv", out.getvalue())
+        write_scores(self.path / "scores.csv", judgments)
 
     def covered(self) -> dict[str, int]:
         """How often each comparison (by id) was judged when the run was last completed."""
@@ -205,55 +209,30 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def read_scores(path: Path) -> list[Judgment]:
-    """Reads a `scores.csv`.
-
-    Raises:
-        DataError: a line is not as `RunFolder.write_scores` writes it.
-    """
-    judgments = []
-    seen: dict[tuple[str, str], int] = {}
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != _SCORES:
-            raise DataError(f"the header must be {','.join(_SCORES)}; delete the file and run again", path, 1)
-        for row in reader:
-            try:
-                name, order, a, b, verdict, failure = row
-                if order not in ORDERS or bool(verdict) == bool(failure) or (verdict and verdict not in LABELS):
-                    raise ValueError
-                repeat = seen.get((name, order), 0)
-                seen[name, order] = repeat + 1
-                score_a, score_b = (float(value) if value else None for value in (a, b))
-                if not all(score is None or math.isfinite(score) for score in (score_a, score_b)):
-                    raise ValueError
-                judgments.append(Judgment(name, order, repeat, score_a, score_b, verdict or None, failure or None))
-            except ValueError:
-                raise DataError("not a line of scores; delete the file and run again", path, reader.line_num) from None
-    return judgments
-
-
 def read_outcomes(path: Path) -> dict[str, Outcome]:
     """What a journal holds, by key; a torn last line, which another process may be writing, is left out.
 
     Raises:
         DataError: a line that is not the last one cannot be read.
     """
-    outcomes: dict[str, Outcome] = {}
+    return dict(_read_lines(path))
+
+
+def _read_lines(path: Path) -> Iterator[tuple[str, Outcome]]:
+    """Every line of a journal, in order."""
     if not path.exists():
-        return outcomes
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
             try:
                 record = json.loads(line)
-                outcomes[str(record["key"])] = _outcome(record)
+                yield str(record["key"]), _outcome(record)
             except (ValueError, KeyError, TypeError, IndexError, RecursionError):
                 raise DataError(
                     "not a judgment; delete this line to judge its item again, or use --fresh", path, number
                 ) from None
-    return outcomes
 
 
 class Journal:
@@ -264,6 +243,10 @@ class Journal:
     Args:
         path: the file; made if absent.
 
+    Attributes:
+        outcomes: by key.
+        usage: what all its lines took when it was opened, those that later ones replace too.
+
     Raises:
         DataError: a line that is not the last one cannot be read.
     """
@@ -271,7 +254,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._drop_torn_line()
-        self.outcomes = read_outcomes(path)
+        self.outcomes: dict[str, Outcome] = {}
+        usages: list[Mapping[str, float]] = []
+        for key, outcome in _read_lines(path):
+            self.outcomes[key] = outcome
+            usages.append(outcome.usage or {})
+        self.usage = total(*usages)
         self._file = path.open("ab")
         self._synced = time.monotonic()
 

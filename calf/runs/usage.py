@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from calf.formatting import money
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,6 +44,7 @@ class Spent:
         input_tokens, cached_input_tokens, output_tokens: as the server counted them; the second is part of the first.
             None where it counted none.
         cost: None where the metric's prices, or what was to be paid, are not known.
+        unsure: requests without an answer that may have to be paid, and are not in the cost.
         currency: of the cost, ISO 4217; None where it is not known.
         latency: seconds that a judgment waited for its answers, on average; None if none was sent for.
     """
@@ -53,8 +56,16 @@ class Spent:
     cached_input_tokens: int | None
     output_tokens: int | None
     cost: float | None
+    unsure: int
     currency: str | None
     latency: float | None
+
+    @property
+    def priced(self) -> str:
+        """The cost as people read it."""
+        if self.cost is None:
+            return "unknown"
+        return f"{money(self.cost)} {self.currency or ''}".rstrip() + (" or more" if self.unsure else "")
 
     @property
     def tokens(self) -> int | None:
@@ -81,6 +92,7 @@ def spent_of(timing: Mapping[str, Any]) -> Spent | None:
         cached_input_tokens=count("cached_input_tokens") if counted else None,
         output_tokens=count("output_tokens") if counted else None,
         cost=usage.get("cost"),
+        unsure=count("unsure"),
         currency=next((s["currency"] for s in reversed(timing.get("sessions") or ()) if s.get("currency")), None),
         latency=waited["seconds"] / waited["judgments"] if waited.get("judgments") else None,
     )

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from few_resamples import with_few_resamples
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated import examples, make, observations, simulate
@@ -30,6 +31,7 @@ def sliced(draw):
 
 @examples(40)
 @given(sliced())
+@with_few_resamples
 def test_values_are_means_and_differences_of_the_slices_own(drawn):
     seen, parts = drawn
     rows = {name: measure(seen.select(mask)) for name, mask in parts.items()}

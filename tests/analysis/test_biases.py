@@ -72,7 +72,7 @@ def oracle(seen, more) -> dict[str, float]:
     return {name: statistics.fmean(rows) if rows else math.nan for name, rows in found.items()}
 
 
-@examples(200)
+@examples(80)
 @given(cases())
 def test_shares_equal_their_definitions(case):
     with np.errstate(all="raise"):

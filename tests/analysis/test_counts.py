@@ -51,7 +51,7 @@ def oracle(label, verdict, weight) -> dict[str, float]:
     }
 
 
-@examples(100)
+@examples(50)
 @given(observations(least=1))
 def test_statistics_equal_scikit_learn(seen):
     total = counts_of(seen).sum(axis=0)

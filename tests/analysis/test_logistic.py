@@ -60,7 +60,7 @@ def problems(draw, least: int = 1):
     return features, target, weight
 
 
-@examples(150)
+@examples(60)
 @given(problems())
 def test_fit_equals_scikit_learn_and_its_gradient_is_zero(problem):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -151,7 +151,7 @@ def gain_of(case):
         return length_gain(label, difference, judged, weights, length_a, length_b, fold, unit=unit)
 
 
-@examples(120)
+@examples(50)
 @given(cases())
 def test_length_gain_equals_scikit_learn_fold_by_fold(case):
     share = gain_of(case)

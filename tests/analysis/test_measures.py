@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from few_resamples import with_few_resamples
 from hypothesis import given
 from hypothesis import strategies as st
 from simulated import annotated, examples, make, observations, simulate, whole
@@ -145,6 +146,7 @@ def test_keys():
 
 @examples(60)
 @given(annotated())
+@with_few_resamples
 def test_values_are_plain_and_every_missing_one_has_a_reason(drawn):
     seen, annotations = drawn
     with np.errstate(all="raise", under="ignore"):
@@ -161,6 +163,7 @@ def test_values_are_plain_and_every_missing_one_has_a_reason(drawn):
 
 @examples(40)
 @given(annotated(least=1))
+@with_few_resamples
 def test_the_rows_of_people_are_as_plain(drawn):
     annotations = drawn[1]
     if annotations is None:
@@ -183,6 +186,7 @@ def test_the_rows_of_people_are_as_plain(drawn):
 
 @examples(40)
 @given(annotated(), st.randoms(use_true_random=False))
+@with_few_resamples
 def test_the_order_of_rows_changes_no_digit(drawn, chance):
     seen, annotations = drawn
     order = list(range(len(seen)))
@@ -230,6 +234,7 @@ def test_the_order_of_rows_changes_no_digit_of_many():
 
 @examples(40)
 @given(annotated())
+@with_few_resamples
 def test_other_codes_of_the_groups_in_the_same_order_change_nothing(drawn):
     seen, annotations = drawn
     other = dataclasses.replace(seen, group=3 * seen.group + 100)
@@ -239,6 +244,7 @@ def test_other_codes_of_the_groups_in_the_same_order_change_nothing(drawn):
 
 @examples(40)
 @given(annotated())
+@with_few_resamples
 def test_other_codes_of_folds_comparisons_and_annotators_change_nothing(drawn):
     seen, annotations = drawn
     other = dataclasses.replace(seen, fold=3 * seen.fold + 7, comparison=500 - seen.comparison)
@@ -260,6 +266,7 @@ def mirrored(key: str) -> str:
 
 @examples(60)
 @given(annotated())
+@with_few_resamples
 def test_which_response_stands_first_changes_no_symmetric_statistic_and_mirrors_the_others(drawn):
     """All rows change places alike: what depends on places does not change either but for rounding, except by class."""
     seen, annotations = drawn
@@ -291,6 +298,7 @@ def test_which_response_stands_first_changes_nothing_of_many():
 
 @examples(60)
 @given(annotated(least=2, most=10), st.integers(0, 2**32 - 1))
+@with_few_resamples
 def test_sides_drawn_anew_change_no_symmetric_statistic(drawn, seed):
     """As stored, statistics depend on which response of a comparison stands first; symmetric ones do not."""
     seen, annotations = drawn
@@ -327,6 +335,7 @@ def test_negated_differences_negate_the_correlations():
 
 @examples(40)
 @given(observations(least=1))
+@with_few_resamples
 def test_a_comparison_judged_k_times_counts_once(seen):
     """Weights 1/K give the values of rows repeated by whole numbers."""
     rows = np.repeat(np.arange(len(seen)), whole(seen))
@@ -368,6 +377,7 @@ def test_what_is_known_of_a_comparison_reaches_its_statistics():
 
 @examples(60)
 @given(annotated(least=1))
+@with_few_resamples
 def test_sizes_are_the_comparisons_that_a_share_is_about(drawn):
     """By a loop over the rows; a comparison that was judged K times or in both orders counts once."""
     seen, annotations = drawn

@@ -114,14 +114,14 @@ def test_verdicts_at_the_edges_of_the_threshold():
     assert verdicts_at(np.zeros(0), 0.5).shape == (0,)
 
 
-@examples(300)
+@examples(120)
 @given(data(least=1))
 def test_the_best_threshold_is_that_of_brute_force(drawn):
     difference, label, weight, _, _ = drawn
     assert best_threshold(difference, label, weight) == brute_threshold(plain(difference, label, weight))
 
 
-@examples(200)
+@examples(100)
 @given(data())
 def test_cross_fitted_thresholds_are_those_of_brute_force(drawn):
     difference, label, weight, fold, _ = drawn
@@ -142,7 +142,7 @@ def test_the_smallest_of_several_best_thresholds():
     assert best_threshold(tied, np.array([2, 1, 0], dtype=np.int8), np.ones(3)) == 0.0
 
 
-@examples(200)
+@examples(100)
 @given(data())
 def test_shares_equal_brute_force(drawn):
     difference, label, weight, fold, judged = drawn

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from few_resamples import take_few
 
 from calf.cli import main
 
@@ -76,6 +77,14 @@ class Broken:
     def judge(self, items):
         return [Failure("refused", "no") for _ in items]
 '''
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_resamples() -> Iterator[None]:
+    """Of a module, since some of them keep runs for all their tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        take_few(patch)
+        yield
 
 
 @pytest.fixture

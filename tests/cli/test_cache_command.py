@@ -10,6 +10,7 @@ import pytest
 
 from calf.engine.cache import Cache
 from calf.engine.request import Choice, Reply, Usage
+from calf.models.kept import KeptVectors
 
 
 @pytest.fixture
@@ -50,3 +51,25 @@ def test_an_empty_cache(calf: Any, workspace: Path, tmp_path: Path, monkeypatch:
     assert "0 answers, 0 bytes" in calf("cache", "info").stdout
     assert "removed 0 answers" in calf("cache", "clear").stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_vectors_are_shown_and_cleared_beside_answers(calf: Any, workspace: Path, kept: Path) -> None:
+    store = KeptVectors()
+    for number in range(3):
+        store.put(f"v{number}", "encoder", b"head", bytes(100))
+    store.put("other", "small", b"head", bytes(100))
+    store.close()
+    found = json.loads(calf("cache", "info", "--format", "json").stdout)["vectors"]
+    assert (found["path"], found["bound"]) == (str(kept.with_name("vectors.sqlite")), 4_000_000_000)
+    assert [(m["model"], m["texts"], m["bytes"]) for m in found["models"]] == [("encoder", 3, 312), ("small", 1, 104)]
+    text = calf("cache", "info").stdout
+    assert "vectors of 4 texts" in text
+    assert "encoder: vectors of 3 texts, 312 bytes" in text
+    assert "did you mean 'encoder'?" in calf("cache", "clear", "--model", "encode", check=2).stderr
+    assert "in the cache 'encoder'" in calf("cache", "clear", "--model", "encoder", "--only", "answers", check=2).stderr
+    said = calf("cache", "clear", "--model", "small").stderr
+    assert "removed 2 answers" in said
+    assert "removed the vectors of 1 texts" in said
+    assert "answers" not in calf("cache", "clear", "--only", "vectors").stderr
+    assert KeptVectors().info().texts == 0
+    assert Cache().get("k2") is not None

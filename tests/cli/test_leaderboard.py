@@ -12,11 +12,23 @@ from typing import Any
 
 import pytest
 
+import calf as library
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs, not to be changed."""
+    folder = tmp_path_factory.mktemp("ranked") / "runs"
+    for metric in ("rouge-l", "rouge-l[measure=recall]", "longer"):
+        library.evaluate(metric, runs=folder)
+    library.evaluate("rouge-1", limit=30, runs=folder)
+    return folder
+
 
 @pytest.fixture
-def runs(calf: Any, workspace: Path) -> Path:
-    calf("evaluate", "--metric", "rouge-l", "--metric", "rouge-l[measure=recall]", "--metric", "longer")
-    calf("evaluate", "--metric", "rouge-1", "--limit", 30)
+def runs(workspace: Path, made: Path) -> Path:
+    """These runs, in a workspace of the test's own."""
+    shutil.copytree(made, workspace / "runs")
     return workspace / "runs"
 
 
@@ -67,8 +79,6 @@ def test_the_committed_files_are_enough(calf: Any, workspace: Path, runs: Path) 
 
 
 def test_no_text_of_the_data_is_in_these_files(calf: Any, runs: Path) -> None:
-    import calf as library
-
     data = library.load_dataset("sample")
     needles = {text[:25] for c in data for text in (c.question, c.reference or "", c.response_a, c.response_b) if text}
     for path in runs.rglob("*"):

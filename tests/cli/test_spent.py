@@ -99,14 +99,12 @@ def test_the_leaderboard_has_the_columns_only_where_a_server_was_asked(
 
 def test_a_cost_that_is_known_in_part_is_unknown(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    session = Session(folder, object(), 1, None)
-    session.add({"a": Opinion("same", usage={"requests": 1, "input_tokens": 5, "cost": 0.5}, seconds=2.0)})
-    session.add({"b": Failure("unreadable", usage={"requests": 2, "input_tokens": 7, "retries": 1})})
-    session.write()
-    session = Session(folder, object(), 1, folder.read("timing"))
-    session.add({"c": Opinion("same", usage={"requests": 1, "input_tokens": 1, "cost": 0.25}, seconds=4.0)})
-    session.add({"d": Opinion("same", usage={"cache_hits": 1, "cost": 0.0}, seconds=100.0)})
-    session.write()
+    with Session(folder, object(), 1, None, {}) as session:
+        session.add({"a": Opinion("same", usage={"requests": 1, "input_tokens": 5, "cost": 0.5}, seconds=2.0)})
+        session.add({"b": Failure("unreadable", usage={"requests": 2, "input_tokens": 7, "retries": 1})})
+    with Session(folder, object(), 1, folder.read("timing"), (folder.read("timing") or {})["usage"]) as session:
+        session.add({"c": Opinion("same", usage={"requests": 1, "input_tokens": 1, "cost": 0.25}, seconds=4.0)})
+        session.add({"d": Opinion("same", usage={"cache_hits": 1, "cost": 0.0}, seconds=100.0)})
     spent = spent_of(folder.read("timing") or {})
     assert spent is not None
     assert (spent.requests, spent.retries, spent.cache_hits, spent.input_tokens) == (4, 1, 1, 13)

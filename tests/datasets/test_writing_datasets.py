@@ -54,7 +54,7 @@ def datasets(draw: st.DrawFn) -> Dataset:
             "source_b": st.none() | text,
             "subject": st.none() | text,
             "language": st.sampled_from(["en", "zh", None]),
-            "annotations": st.lists(annotation, max_size=2),
+            "annotations": st.lists(annotation, max_size=2, unique_by=lambda one: one["annotator"].strip()),
             "group": shown_text,
             "more": extra,
         }

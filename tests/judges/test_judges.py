@@ -770,3 +770,82 @@ def test_what_was_paid_for_and_judged_nothing_is_in_the_bill(tmp_path: Path) -> 
         with pytest.raises(StoppedError, match="max-requests"):
             calf.evaluate("judge-keypoints", data, runs=tmp_path, options=options, spending=Spending(max_requests=3))
         assert server.requests == 3
+
+
+def test_a_limit_of_cost_is_the_runs_even_if_the_server_counts_no_tokens(tmp_path: Path) -> None:
+    """What may have been paid counts in later sessions as it does in the first."""
+    options = {"prices": '{"input": 0, "output": 1, "per": 1}', "max_tokens": 10, "concurrency": 1}
+    with ScriptedServer(answer='{"verdict": "B"}', rates={"no_usage": 1.0}) as server:
+        for _ in range(3):
+            with pytest.raises(StoppedError, match="max-cost"):
+                evaluate(
+                    comparisons(9), tmp_path, server.url, options=options, spending=Spending(max_cost=45, cache=False)
+                )
+        assert server.requests == 4
+
+
+def test_a_timeout_may_have_to_be_paid(tmp_path: Path) -> None:
+    options = {"prices": '{"input": 0, "output": 1, "per": 1}', "max_tokens": 10, "timeout": 0.1, "retries": 0}
+    with ScriptedServer(answer='{"verdict": "B"}', rates={"hang": 1.0}) as server:
+        options["concurrency"] = 1
+        for _ in range(3):
+            with pytest.raises(StoppedError, match="max-cost"):
+                evaluate(comparisons(9), tmp_path, server.url, options=options, spending=Spending(max_cost=45))
+        assert server.requests == 4
+        timing = json.loads(next(tmp_path.rglob("timing.json")).read_text())
+        assert (timing["usage"]["unsure"], timing["usage"]["cost"], timing["usage"]["charged"]) == (4, 0.0, 40.0)
+
+
+def test_a_server_that_ignores_n_is_asked_once(tmp_path: Path) -> None:
+    with ScriptedServer(answer=lambda body: ['{"verdict": "A"}']) as server:
+        options = {"samples": 3, "temperature": 1.0, "honours": "n,temperature", "concurrency": 1}
+        with pytest.raises(
+            StoppedError, match=r"does not honour n; say with -o honours=\.\.\. what it does \(temperature\)"
+        ):
+            evaluate(comparisons(5), tmp_path, server.url, options=options)
+        assert server.requests <= 2
+
+
+def test_a_vote_outlives_a_sample_that_failed(tmp_path: Path) -> None:
+    options = {"samples": 5, "temperature": 1.0, "honours": "temperature", "concurrency": 1}
+    bad = {"Question 1?": ["400", None, "400", None, None], "Question 2?": ["400", "400", "400", None, None]}
+    with ScriptedServer(answer='{"verdict": "A"}', by_content=bad) as server:
+        run = calf.evaluate(
+            "judge-pairwise", comparisons(4), runs=tmp_path, order="given", spending=FRESH,
+            options={"model": "m", "base_url": server.url, **options},
+        )  # fmt: skip
+    assert [j.failure for j in run.judgments] == [None, None, "bad_request", None]
+
+
+def test_two_calls_at_once_share_one_limit(tmp_path: Path) -> None:
+    """Of the same new run: the second waits for the first, and finds what that has spent."""
+    import threading
+
+    with ScriptedServer(answer='{"verdict": "B"}', latency=0.05) as server:
+
+        def go() -> None:
+            with pytest.raises(StoppedError, match="max-requests"):
+                evaluate(comparisons(9), tmp_path, server.url, spending=Spending(max_requests=5, cache=False))
+
+        threads = [threading.Thread(target=go) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.requests == 5
+
+
+def test_one_run_is_paid_in_one_currency(tmp_path: Path) -> None:
+    with ScriptedServer(answer='{"verdict": "B"}') as server:
+        for currency, trouble in (("USD", ""), ("CNY", "were paid in USD"), ("USD", "")):
+            options = {"prices": json.dumps({"input": 1, "output": 1, "currency": currency})}
+            spending = Spending(max_requests=server.requests + 2, cache=False)
+            with pytest.raises(UserError if trouble else StoppedError, match=trouble or "max-requests"):
+                evaluate(comparisons(9), tmp_path, server.url, options=options, spending=spending)
+        assert server.requests == 4
+
+
+@pytest.mark.parametrize("extra", ['{"max_tokens": 4096}', '{"n": 3}', '{"model": "other"}', '{"stream": true}'])
+def test_extra_fields_cannot_change_what_a_request_may_cost(tmp_path: Path, extra: str) -> None:
+    with pytest.raises(UserError, match="extra must not set"):
+        evaluate(comparisons(1), tmp_path, "http://127.0.0.1:9/v1", options={"extra": extra})

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from few_resamples import with_few_resamples
 
 from calf import evaluate, load_dataset
 from calf.analysis.bootstrap import multiplicities
@@ -133,6 +134,7 @@ def test_without_two_annotators_there_are_no_rows_of_people() -> None:
     assert len(alone[5].annotations) > 1 or rows == []
 
 
+@with_few_resamples
 def test_slices_without_annotators_have_no_row_of_people() -> None:
     data = small(40, seed=2)
     bare = Dataset(
@@ -159,6 +161,7 @@ def test_metrics_are_scored_by_the_same_protocol() -> None:
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.2, 0.5])
+@with_few_resamples
 def test_the_alternative_annotator_test_is_that_of_a_loop(epsilon: float) -> None:
     from scipy.stats import false_discovery_control, ttest_1samp
 
@@ -186,6 +189,7 @@ COUNTED = ("accuracy", "coverage", "macro_f1_symmetric", "kappa", "precision_sam
 
 
 @pytest.mark.parametrize("column", ["setting", "language"])
+@with_few_resamples
 def test_macro_and_gap_rows_are_means_and_differences_of_the_slices(column: str) -> None:
     data = small(60, seed=8)
     rows = rows_of("m", data, verdicts(data, 9))
@@ -211,6 +215,7 @@ def test_macro_and_gap_rows_are_means_and_differences_of_the_slices(column: str)
 
 
 @pytest.mark.parametrize("rare", [49, 50])
+@with_few_resamples
 def test_few_groups_of_macro_and_gap_rows_are_those_of_the_smallest_slice(rare: int) -> None:
     data = small(90, people=0, language="en")
     sizes = dict(zip(SETTINGS, (rare, 60, 70), strict=True))
@@ -232,6 +237,7 @@ def test_few_groups_of_macro_and_gap_rows_are_those_of_the_smallest_slice(rare: 
     assert of(found, "macro:setting")["groups"] == len(many)
 
 
+@with_few_resamples
 def test_a_setting_in_which_all_failed_has_no_gap() -> None:
     data = small(60, seed=8)
     judged = [
@@ -301,6 +307,7 @@ def scored(data: Dataset, order: str) -> list[Judgment]:
 
 
 @pytest.mark.parametrize("order", ["given", "swapped", "both"])
+@with_few_resamples
 def test_the_order_changes_nothing_for_a_response_metric(order: Any) -> None:
     data = small(50, seed=5)
     row = of(rows_of("m", data, scored(data, order), order=order, kind="response"))
@@ -315,6 +322,7 @@ def test_the_order_changes_nothing_for_a_response_metric(order: Any) -> None:
     }
 
 
+@with_few_resamples
 def test_what_always_says_first_is_seen_in_both_orders() -> None:
     data = small(50, seed=5)
     given = [Judgment(c.id, "given", 0, None, None, "response_a") for c in data]
@@ -333,6 +341,7 @@ def test_what_always_says_first_is_seen_in_both_orders() -> None:
     assert row["accuracy_consistent"] == np.mean([c.label == "response_a" for c in data])
 
 
+@with_few_resamples
 def test_always_a_through_evaluate(tmp_path: Path) -> None:
     """Its A is what is shown first, so both orders contradict each other."""
     data = small(20, people=0, setting="model_vs_model", language="en")
@@ -342,6 +351,7 @@ def test_always_a_through_evaluate(tmp_path: Path) -> None:
     assert (once["flip_rate"], once["first_position_rate"]) == (None, 1.0)
 
 
+@with_few_resamples
 def test_rules_are_decisions_over_the_same_judgments() -> None:
     data = small(40, seed=12)
     rng = random.Random(2)
@@ -377,6 +387,7 @@ def _mean(given: Judgment, swapped: Judgment) -> str:
     return best[0] if len(best) == 1 else "same"
 
 
+@with_few_resamples
 def test_repeats_by_brute_force(tmp_path: Path) -> None:
     data = load_dataset("sample")
     run = evaluate("random", data, repeat=3, runs=tmp_path)
@@ -401,6 +412,7 @@ def test_repeats_by_brute_force(tmp_path: Path) -> None:
     assert row["accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-12)
 
 
+@with_few_resamples
 def test_a_part_of_a_complete_run_is_seen_as_if_alone(tmp_path: Path) -> None:
     data = small(45, seed=14, setting="model_vs_model")
     whole = evaluate("longer", data, runs=tmp_path / "one")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calf.datasets.formats.arrow import rows_of
+from calf.datasets.formats.arrow import ParquetChunks, rows_of
 from calf.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from calf.datasets.formats.table import Table
 
-__all__ = ["HUB_ID", "read_folder", "read_hub"]
+__all__ = ["HUB_ID", "parquet_files", "read_folder", "read_hub"]
 
 HUB_ID = re.compile(
     r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<config>[\w.-]+))?(@(?P<revision>[\w./-]+))?(#(?P<split>[\w.-]+))?", re.ASCII
@@ -45,6 +45,31 @@ def read_folder(path: Path, split: str | None) -> Table:
         except Exception as error:  # a damaged folder makes `datasets` raise almost anything
             raise DataError(f"not a dataset that `datasets` can read: {_one_line(error)}", path) from error
         return _table(found, split, path)
+
+
+def parquet_files(path: Path, split: str | None) -> list[ParquetChunks]:
+    """The Parquet files that `read_folder` would read, in order.
+
+    [] if there are others among them, or the folder is not as it must be, which `read_folder` says.
+    """
+    saved = any((path / name).is_file() for name in _SAVED)
+    if saved or not any(file.suffix == ".parquet" for file in path.rglob("*") if file.is_file()):
+        return []
+    import datasets
+
+    with _quiet(), tempfile.TemporaryDirectory(prefix="calf-") as cache:
+        try:
+            builder = datasets.load_dataset_builder(str(path), cache_dir=cache)
+        except Exception:  # as above
+            return []
+    splits = builder.config.data_files or {}
+    if (split is None and len(splits) > 1) or (split is not None and split not in splits):
+        return []
+    found = [Path(name) for name in splits[split or next(iter(splits))]]
+    if not all(file.suffix.lower() == ".parquet" and file.is_file() for file in found):
+        return []
+    features = builder.info.features
+    return [ParquetChunks(file, None if features is None else features.to_dict()) for file in found]
 
 
 def read_hub(hub_id: re.Match[str]) -> Table:
