@@ -141,8 +141,12 @@ def evaluate(
     data = _fitting(data, loaded, repeat, report)
     chosen = select(data, setting, subject, language, limit, seed)
     check_columns(chosen, view.by)
-    seen = data.columns.examples if isinstance(data, StreamedDataset) else data.comparisons
-    preparation = Preparation(seen, seed, frozenset(chosen.languages), spending or Spending())
+    preparation = Preparation(
+        data.columns.examples if isinstance(data, StreamedDataset) else data.comparisons,
+        seed,
+        frozenset(chosen.languages),
+        spending or Spending(),
+    )
     signature = loaded.signature(data.languages)
     folder = RunFolder(
         (Path(runs) if runs else find_workspace().runs) / run_id(loaded.name, signature, data, order, seed)

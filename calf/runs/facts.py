@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-__all__ = ["POOLED", "POOLS", "Facts", "facts_of", "notes_of", "slices_of"]
+__all__ = ["POOLED", "POOLS", "Facts", "check_columns", "facts_of", "notes_of", "slices_of"]
 
 POOLS = 4096
 """So many pools of groups are resampled where there are many comparisons."""
