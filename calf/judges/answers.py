@@ -21,6 +21,7 @@ __all__ = [
     "is_refusal",
     "objects",
     "plain",
+    "shortened",
     "was_cut",
 ]
 
@@ -69,6 +70,7 @@ _OPENED = re.compile(r"<\s*(?:think|thinking)\s*>|◁think▷|\[THINK\]", re.I)
 _CLOSED_ALONE = re.compile(r"<\s*/\s*(?:think|thinking)\s*>|◁/think▷|\[/THINK\]", re.I)
 
 _QUOTES = str.maketrans("“”„‟«»「」『』‘’‚‛′＂🅰🅱", '""""""""""\'\'\'\'\'"AB')
+_MOST = 16_000  # characters
 _MAX_BRACES = 200  # answers with more are not JSON; bounds the time on hostile ones
 
 
@@ -122,6 +124,11 @@ def _without_reasoning(text: str) -> str | Unread:
         quoted = before.endswith((":", "：", '"', "“", "「")) or _OPENED.search(before)
         return text if quoted else text[alone.end() :]
     return text
+
+
+def shortened(text: str) -> str:
+    """A long answer without its middle, so that a hostile one does not take seconds to read."""
+    return text if len(text) <= _MOST else f"{text[: _MOST // 2]}\n…\n{text[-_MOST // 2 :]}"
 
 
 def plain(text: str) -> str:

@@ -29,7 +29,11 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 # Where the prompts' forms of a score begin: "score": 4, Score: 4; or an answer that is the number.
-_PLACE = re.compile(r"(?:\"score\"\s*:\s*\"?|^[\s*#]*Score\s*[:：][\s*]*|\A\s*)(?=[1-5]\b)(\d)", re.M)
+_PLACE = re.compile(
+    r"(?:(?:\"score\"\s*:\s*\"?|^[\s*#]*Score\s*[:：][\s*]*)(?=[1-5]\b(?!\.\d))"
+    r"|\A[\s*]*(?=[1-5](?:\s*/\s*5)?\W*\Z))(\d)",
+    re.M,
+)
 
 
 class GEval(Judge):

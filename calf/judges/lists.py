@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calf.judges.answers import Object, Unread, answer_of, arrays, is_refusal, objects, plain, was_cut
+from calf.judges.answers import Object, Unread, answer_of, arrays, is_refusal, objects, plain, shortened, was_cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["read_booleans", "read_points"]
 
@@ -84,7 +87,8 @@ _INLINE_ITEM = re.compile(
     r"(?<![\w.])(\d{1,3})[ \t]*[.)、:\-=]+[ \t]*(.+?)(?=[\s,;。、]*(?<![\w.])\d{1,3}[ \t]*[.)、:\-=]|\s*\Z)", re.S
 )
 _BULLET = re.compile(
-    r"^[ \t]{0,3}(?:[-*+•·–●▪①-⑳]|[(（]?\d{1,3}[.)、:：）．]|(?:point|key point|要点)\s*\d{1,3}\s*[.:：、])[ \t]*(.*)$",
+    r"^[ \t]{0,3}(?:[-*+•·–●▪①-⑳]|[(（]?\d{1,3}[.)、:：）．]|(?:point|key point"
+    r"|要点)\s*\d{1,3}\s*[.:：、])[ \t]*(.*)$",
     re.I,
 )
 _KEYS = (
@@ -100,14 +104,22 @@ _KEYS = (
     "是否覆盖",
     "结果",
 )
+_OPPOSITE = re.compile(r"(?:\b|_)(?:not|un\w+|missing|absent|omitted|lacking|wrong)(?:\b|_)|未|没|缺|遗漏|不|漏", re.I)
+# What follows a yes or no and takes some of it back.
+_HEDGED = re.compile(
+    r"\b(?:but|however|although|though|partly|partial\w*|wrong\w*|incorrect\w*|yes and|and no|does not|doesn't"
+    r"|in part|only)\b"
+    r"|但|不过|部分|不完整|错|有误",
+    re.I,
+)
 _TEXT_KEYS = ("point", "text", "key_point", "content", "statement", "fact", "claim", "要点", "内容")
 
 
 def read_booleans(text: str, count: int, finish: str | None = None) -> tuple[bool, ...] | Unread:
     """Which of `count` points are covered: a JSON list, "1. yes 2. no", one word a line, 是 and 否.
 
-    A list with another number of entries, numbers that are not 1 to `count` in order, and entries that are neither
-    yes nor no ("partly") are unreadable.
+    A list with another number of entries, numbers that are not 1 to `count` in order, entries that are neither yes
+    nor no ("partly", "yes, but wrong"), and JSON lists that differ are unreadable, and so is a list of what is missing.
 
     Args:
         text: the answer as the model gave it.
@@ -117,14 +129,16 @@ def read_booleans(text: str, count: int, finish: str | None = None) -> tuple[boo
     answer = answer_of(text, finish)
     if isinstance(answer, Unread):
         return answer
-    listed = _json_list(answer)
+    listed = _json_list(answer := shortened(answer))
+    if isinstance(listed, Unread):
+        return listed
     if listed is not None:
         return _all_read([_boolean(entry) for entry in listed], count)
     if was_cut(finish):
         return Unread("cut_off", "cut off before the list ended")
     clear = re.sub(r"\*+|`+", "", plain(answer)).strip().translate(str.maketrans("【】", "[]"))
     bracketed = re.fullmatch(r"(?:[^\[\]\n]{0,60}[:\n]\s*)?\[([^\[\]]*)\]\W*", clear)
-    if bracketed and bracketed[1].strip():
+    if bracketed and bracketed[1].strip() and not _OPPOSITE.search(clear[: bracketed.start(1)]):
         return _all_read([_boolean(part) for part in re.split(r"[,;、\n]", bracketed[1]) if part.strip()], count)
     for pattern in (_ITEM, _INLINE_ITEM):
         items = [(int(match[1]), match[2]) for match in pattern.finditer(clear)]
@@ -154,6 +168,8 @@ def read_points(text: str, finish: str | None = None) -> tuple[str, ...] | Unrea
     if isinstance(answer, Unread):
         return answer
     listed = _json_list(answer)
+    if isinstance(listed, Unread):
+        return listed
     if listed is not None:
         points = [_point(entry) for entry in listed]
         if not points or not all(points):
@@ -173,21 +189,35 @@ def read_points(text: str, finish: str | None = None) -> tuple[str, ...] | Unrea
     return Unread("refusal", "declines") if is_refusal(plain(answer)) else Unread("unreadable", "no list in it")
 
 
-def _json_list(answer: str) -> list[Any] | None:
-    """The last JSON list of an answer, alone or the only one in an object; one inside prose ("[1]") is none."""
+def _json_list(answer: str) -> list[Any] | Unread | None:
+    """The JSON list of an answer, alone or the only one in an object; one inside prose ("[1]") is none."""
     for version in (answer, plain(answer)):
-        for found in reversed(objects(version)):
-            lists = [value for _, value in found.value if isinstance(value, list)]
-            if found.exact and len(lists) == 1:
-                return lists[0]
-            if found.exact and not lists and (flat := _numbered(found.value)) is not None:
-                return flat
-        for found in reversed(arrays(version)):
-            before = version[version.rfind("\n", 0, found.start) + 1 : found.start]
-            after = version[found.end :].partition("\n")[0]
-            if re.fullmatch(r"[\s`]*|.{0,80}[:：]\s*", before) and not after.strip("`.。 "):
-                return list(found.value)
+        found = [*_lists_in_objects(version)] or [*_lists_alone(version)]
+        if found:
+            differ = any(other != found[0] for other in found)
+            return Unread("unreadable", "ambiguous: gives different lists") if differ else found[0]
     return None
+
+
+def _lists_in_objects(text: str) -> Iterator[list[Any]]:
+    for found in objects(text):
+        lists = [value for key, value in found.value if isinstance(value, list) and not _OPPOSITE.search(key)]
+        if found.exact and len(lists) == 1:
+            yield lists[0]
+        elif found.exact and not lists and (flat := _numbered(found.value)) is not None:
+            yield flat
+
+
+def _lists_alone(text: str) -> Iterator[list[Any]]:
+    for found in arrays(text):
+        before = text[text.rfind("\n", 0, found.start) + 1 : found.start]
+        after = text[found.end :].partition("\n")[0]
+        if (
+            re.fullmatch(r"[\s`]*|.{0,80}[:：]\s*", before)
+            and not after.strip("`.。 ")
+            and not _OPPOSITE.search(before)
+        ):
+            yield list(found.value)
 
 
 def _numbered(value: Object) -> list[Any] | None:
@@ -213,10 +243,13 @@ def _boolean(entry: Any) -> bool | None:
 def _head(part: str) -> str:
     """The yes or no of a line such as "yes - it names the year" or "The year is named: yes"."""
     part = part.strip()
-    for word in (part, re.split(r"[.,;:(。、]|\s[-–—]+\s|\s*→\s*", part)[0], re.split(r"[:→]|\s[-–—]+\s", part)[-1]):
-        if _boolean(word) is not None:
-            return word
-    return part
+    if _boolean(part) is not None:
+        return part
+    word = re.split(r"[.,;:(。、]|\s[-–—]+\s|\s*→\s*", part)[0]
+    if _boolean(word) is not None:
+        return part if _HEDGED.search(part, len(word)) else word
+    word = re.split(r"[:→]|\s[-–—]+\s", part)[-1]
+    return word if _boolean(word) is not None else part
 
 
 def _point(entry: Any) -> str | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["EITHER", "FIRST", "KEYS", "NOUN", "NOUN_ZH", "SECOND", "named"]
+if TYPE_CHECKING:
+    from calf.types import Verdict
+
+__all__ = ["EITHER", "FIRST", "GAP", "KEYS", "NOUN", "NOUN_ZH", "SECOND", "letters_named", "mentions", "named"]
 
 FIRST: Final = "\ue000"
 SECOND: Final = "\ue001"
 EITHER: Final = f"[{FIRST}{SECOND}]"
+GAP: Final = rf"[^\w{FIRST}{SECOND}]"
+"""A character between words: neither of a word nor a name."""
 KEYS = dict.fromkeys("Aa1一甲", FIRST) | dict.fromkeys("Bb2二乙", SECOND)
 KEYS |= {"one": FIRST, "two": SECOND, "first": FIRST, "second": SECOND, "1st": FIRST, "2nd": SECOND}
 
@@ -29,6 +34,8 @@ _FOLLOW = (
     r"|misses|clearly|slightly|overall"
     r"|still|vs|versus|to|by|at|also|just|only|which|while|whereas|though|although|both"
     r"|remains|emerges|stands|scores"
+    r"|gets?|got|names|states|says|cites|mentions|explains|answers|addresses|needs|shows|tells|identifies|contradicts"
+    r"|omits|ignores|leaves|correctly|wrongly|incorrectly|actually|too|if|when|where|must|may|might|could|can|cannot"
     r"|narrowly|easily|marginally|comfortably|simply|on|in|deserves|takes|would|should|here"
     r"|better)\b)"
 )
@@ -44,13 +51,14 @@ _BEFORE = re.compile(
         r"|against|like|compared|not|then|chosen|preferred|goes|go|rate|rank|it's|be|would|say"
         r"|for|without|doubt|slightly|clearly"
         r"|strongly|definitely|certainly|obviously|probably|likely|declare|deem|ultimately|summary"
-        r"|short|case)\s+)\Z"
+        r"|short|case|where|when|in|from|about|meant|mean|if|only|because of|choosing|picking)\s+)\Z"
     ),
     re.I,
 )
 _NAMES = [
     re.compile(
-        rf"(?<![A-Za-z0-9])(?:the\s+)?{NOUN}(?:'s)?(?:\s*#\s*|-|\s*)(?:number\s+)?(A|B|1|2)(?!\w|\.\d|-\w|'(?!s\b)\w)",
+        rf"(?<![A-Za-z0-9])(?:the\s+)?{NOUN}(?:'s)?(?:\s*#\s*|-|\s*)(?:number\s+)?(A|B|1|2)(?!\w|\.\d|-\w"
+        rf"|'(?!s\b)\w)",
         re.I,
     ),
     re.compile(rf"(?<![A-Za-z0-9])(?:the\s+)?{NOUN}\s+(one|two|a|b){_FOLLOW}", re.I),
@@ -65,13 +73,20 @@ _NAMES = [
 _LETTER = re.compile(rf"(?<![A-Za-z0-9{FIRST}{SECOND}])([AB])(?:'s\s+(?:overall\s+)?{NOUN}(?![A-Za-z])|{_FOLLOW})")
 _LETTERS = re.compile(r"(?<![A-Za-z0-9])([AB])( and | & |和|与)([AB])(?![A-Za-z0-9])")
 _ORDINAL_ZH = re.compile(
-    r"(?<![一-鿿])([甲乙])(?=[更比优胜和与较略不明的强好,.。;!、\s]|\Z)|(?<=[选择是为比和与于])([甲乙])(?=[更比优胜较略不明强好]"
+    r"(?<![一-鿿])([甲乙])(?=[更比优胜和与较略不明的强好,.。;!、\s]|\Z)"
+    r"|(?<=[选择是为比和与于])([甲乙])(?=[更比优胜较略不明强好]"
     r"|[^一-鿿]|\Z)"
 )
 _POSSESSIVE = re.compile(
     rf"({EITHER})\s*(?:'s|')\s+(?:overall\s+)?{NOUN}(?![A-Za-z])|({EITHER})\s*的\s*{NOUN_ZH}", re.I
 )
-_WRAPPED = re.compile(rf"[\"'\[(【<《]{{1,3}}\s?({EITHER})\s?[\"'\])】>》]{{1,3}}")
+_WRAPPED = re.compile(rf"[\"'\[(【《]{{1,3}}\s?({EITHER})\s?[\"'\])】》]{{1,3}}|<\s?({EITHER})\s?>")
+_TO_UNWRAP = re.compile(
+    rf"[\"'\[(【《]{{1,3}}\s?((?:{NOUN}|{NOUN_ZH})?\s?[AB])\s?[\"'\])】》]{{1,3}}"
+    rf"|<\s?((?:{NOUN}|{NOUN_ZH})?\s?[AB])\s?>",
+    re.I,
+)
+_LONE = re.compile(r"(?<![A-Za-z0-9])([AB])(?![A-Za-z0-9'’-])")
 _ASIDE = re.compile(r"\((slightly|clearly|much|marginally|somewhat|only slightly)\)", re.I)
 _DECORATION = re.compile(r"[*`~^\\$]+|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
 
@@ -79,13 +94,24 @@ _DECORATION = re.compile(r"[*`~^\\$]+|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])")
 def named(text: str) -> str:
     """`text` (as `answers.plain` gives it) with every name of a response as `FIRST` or `SECOND`."""
     text = _ASIDE.sub(r"\1", _DECORATION.sub("", text).replace("_", " "))
-    text = re.sub(
-        rf"[\"'\[(【<《]{{1,3}}\s?((?:{NOUN}|{NOUN_ZH})?\s?[AB])\s?[\"'\])】>》]{{1,3}}", r" \1 ", text, flags=re.I
-    )
+    text = _TO_UNWRAP.sub(lambda match: f" {match[1] or match[2]} ", text)
     for pattern in _NAMES:
         text = pattern.sub(lambda match: KEYS[match[1].lower() if len(match[1]) > 1 else match[1]], text)
     text = _LETTERS.sub(lambda match: f"{KEYS[match[1]]}{match[2]}{KEYS[match[3]]}", text)
     text = _ORDINAL_ZH.sub(lambda match: KEYS[match[1] or match[2]], text)
     text = _LETTER.sub(lambda m: KEYS[m[1]] if _BEFORE.search(text[max(0, m.start() - 24) : m.start()]) else m[0], text)
     text = _POSSESSIVE.sub(lambda match: match[1] or match[2], text)
-    return _WRAPPED.sub(r"\1", text)
+    return _WRAPPED.sub(lambda match: match[1] or match[2], text)
+
+
+def letters_named(text: str) -> str:
+    """`text` with every single capital A or B as a name too, also where it may be the article."""
+    return _LONE.sub(lambda match: KEYS[match[1]], text)
+
+
+def mentions(text: str, verdict: Verdict) -> bool:
+    """Whether a text (as `named` gives it) names a verdict other than this one: the other response, a tie."""
+    others = {"response_a": SECOND, "response_b": FIRST, "same": FIRST + SECOND}[verdict]
+    if re.search(f"[{others}]", letters_named(text)):
+        return True
+    return verdict != "same" and re.search(r"\b(?:the other|same|tie)\b|另一|平局|相同|相当", text, re.I) is not None

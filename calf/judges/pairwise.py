@@ -26,7 +26,9 @@ _VERDICT = {"type": "string", "enum": ["A", "B", "same"]}
 
 # Where the prompts' forms of a verdict begin: "verdict": "A", Verdict: A, [[A]]; or an answer of one word.
 _PLACE = re.compile(
-    r"(?:\"verdict\"\s*:\s*\"\s*|^[\s*#]*(?:Final )?Verdict\s*[:：][\s*]*|\[\[\s*|\A\s*)(?=(?:A|B|same)\b)(\w)", re.M
+    r"(?:(?:\"verdict\"\s*:\s*\"\s*|^[\s*#]*(?:Final )?Verdict\s*[:：][\s*]*|\[\[\s*)(?=(?:A|B|same)\b)"
+    r"|\A[\s*]*(?=(?:A|B|same)\W*\Z))(\w)",
+    re.M,
 )
 
 

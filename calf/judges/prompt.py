@@ -149,9 +149,22 @@ def mark_for(texts: Mapping[str, str | None]) -> str:
         attempt += 1
 
 
+# What looks like a hexadecimal digit and has no plain form in Unicode: Cyrillic, Greek, IPA, small capitals.
+_LOOKALIKES = {
+    ord(char): digit
+    for digit, chars in {
+        "a": "аɑαᴀ", "b": "вьƅβʙ", "c": "сϲᴄ", "d": "ԁɗᴅ", "e": "еҽεᴇ", "f": "ƒғꜰ",
+        "0": "oоοᴏ", "1": "liіӏιı", "3": "зʒ", "6": "б",
+    }.items()
+    for char in chars
+}  # fmt: skip
+
+
 def _folded(text: str) -> str:
-    """The letters and digits of a text alone, in their plainest form."""
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    """The letters and digits of a text alone, in their plainest form: no accents, digits of all scripts as ASCII."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    kept = (str(unicodedata.digit(c, c)) for c in plain if unicodedata.category(c)[0] != "M")
+    return "".join(c for c in kept if c.isalnum()).translate(_LOOKALIKES)
 
 
 def _sections(text: str, name: str) -> dict[str, str]:

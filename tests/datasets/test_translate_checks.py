@@ -15,6 +15,7 @@ from calf.datasets.translate.numbers import changed_numbers
 from calf.datasets.translate.numerals import numeral_value
 from calf.datasets.translate.plan import Text, make_plan, parts, texts_of
 from calf.datasets.translate.prompt import Sheet
+from calf.datasets.translate.symbols import changed_symbols
 from calf.types import Comparison
 
 KEPT = [
@@ -268,3 +269,61 @@ class TestPrompt:
         assert asked.read(body.replace("M", asked.mark), "stop").terms == {"洋务运动": "movement", "求富": "wealth"}
         later = dataclasses.replace(asked, terms={"洋务运动": "Movement"})
         assert "洋务运动 = Movement" in later.messages()[1][1]
+
+
+SYMBOLS_KEPT = [
+    ("-5℃", "-5 °C"),
+    ("气温为-5℃", "a temperature of minus 5 °C"),
+    ("零下3度", "3 degrees below zero"),
+    ("增速为-5%", "it fell by 5%"),
+    ("增长5%-10%", "grew 5% to 10%"),
+    ("约3-5天，1840-1842年", "3 to 5 days, 1840 to 1842"),
+    ("气温-5~3℃", "-5 to 3 °C"),
+    ("歼-10和神舟-5", "the J-10 and Shenzhou-5"),
+    ("降至-5", "down to -5"),
+    ("选A。", "Choose A."),
+    ("选A", "Pick option A"),
+    ("选C位", "choose the centre of the stage"),
+    ("选修B超", "an elective on ultrasound"),
+    ("B项错误", "Item B is wrong"),
+    ("选一所房子", "choose a house"),
+    ("学生的回答", "The answer a student gives"),
+    ("CO2", "CO₂"),
+    ("CO2", "carbon dioxide"),
+    ("A1、A2、A3", "A1 to A3"),
+    ("第一，原因；第二，结果。", "First, the cause; second, the result."),
+    ("第一是快，第二是好", "first speed, then quality"),
+    ("第一次世界大战，第二次世界大战", "the First World War and the Second"),
+]
+SYMBOLS_CHANGED = [
+    ("-5℃", "5℃"),
+    ("气温为-5℃", "The temperature is 5 °C"),
+    ("零下3度", "3 degrees"),
+    ("5℃", "-5℃"),
+    ("x=-3", "x = 3"),
+    ("选A。", "Choose B."),
+    ("答案是C", "The answer is D"),
+    ("B项错误", "Item C is wrong"),
+    ("CO2", "CO3"),
+    ("H₂O和CO₂", "H2O and CO3"),
+    ("第一，原因；第二，结果。", "First, the cause."),
+    ("其一，甲；其二，乙", "First, one thing"),
+]
+
+
+class TestSymbols:
+    @pytest.mark.parametrize(("source", "result"), SYMBOLS_KEPT)
+    def test_the_same(self, source: str, result: str) -> None:
+        assert changed_symbols(source, result) is None
+        assert changed_symbols(result, source) is None
+
+    @pytest.mark.parametrize(("source", "result"), SYMBOLS_CHANGED)
+    def test_others(self, source: str, result: str) -> None:
+        complaint = check(source, result, "zh", "en")
+        assert complaint is not None
+        assert complaint.kind in ("symbols", "numbers")
+
+    @settings(deadline=None)
+    @given(st.text(alphabet="0123456789.-−–%℃负为=(A选BCO项答案是 第一二,，、:is below"))
+    def test_a_text_has_its_own_symbols(self, text: str) -> None:
+        assert changed_symbols(text, text) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import judge_answers_reviewed as reviewed
+
 U, R, E, C = "unreadable", "refusal", "empty_answer", "cut_off"
 
 JSON = [
@@ -33,7 +35,7 @@ JSON = [
     ('{"verdict": "response_b"}', "B"),
     ('{"verdict": "B is better"}', "B"),
     ('{"verdict": "tie"}', "S"),
-    ('{"verdict": "C"}', "S"),
+    ('{"verdict": "C"}', U),
     ('{"verdict": 1}', "A"),
     ('{"verdict": "2"}', "B"),
     ('{"winner": "B"}', "B"),
@@ -609,9 +611,10 @@ MORE = [  # written after the readers, to see what they had not been made for
     ("Response 'B' is better", "B"),
 ]
 
-ALL = JSON + LINES + SHORT + WORDS + CHINESE + FAILED + REASONING + MORE
+ALL = JSON + LINES + SHORT + WORDS + CHINESE + FAILED + REASONING + MORE + reviewed.REVIEWED + reviewed.UNSEEN
 
 SCORES = [
+    *reviewed.SCORES,
     ("4", 4),
     ("4/5", 4),
     ("4.5", 4.5),
@@ -679,6 +682,7 @@ SCORES = [
 ]
 
 BOOLEANS = [
+    *reviewed.BOOLEANS,
     ("[true, false]", "10"),
     ("[True, False]", "10"),
     ('{"covered": [true, false]}', "10"),

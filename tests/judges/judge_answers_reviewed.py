@@ -44,7 +44,10 @@ REVIEWED = [  # what a hostile review found misread
     ("Verdict: A\n\nVerdict (corrected): B", U),
     ("Verdict: A\nCorrected verdict: B", "B"),
     (
-        "Verdict: A\n\nWait, let me re-check. The reference says 1912. Response A says 1921. So Response B is correct.\n\nVerdict should be B",
+        (
+            "Verdict: A\n\nWait, let me re-check. The reference says 1912. Response A says 1921. So "
+            "Response B is correct.\n\nVerdict should be B"
+        ),
         U,
     ),
     ("Verdict: A\n\nThe verdict should be B.", U),
@@ -273,26 +276,42 @@ REVIEWED = [  # what a hostile review found misread
 
 UNSEEN = [  # written before it was known how they are read: ordinary answers, and traps
     (
-        "Response A correctly identifies photosynthesis as the process and explains both stages, in line with the reference. Response B confuses it with respiration. Therefore, Response A is better.\n\nVerdict: A",
+        (
+            "Response A correctly identifies photosynthesis as the process and explains both stages, in "
+            "line with the reference. Response B confuses it with respiration. Therefore, Response A is "
+            "better.\n\nVerdict: A"
+        ),
         "A",
     ),
     (
-        "Both responses get the date right. Response B also names the two causes in the reference, while Response A leaves out the second one. Verdict: B",
+        (
+            "Both responses get the date right. Response B also names the two causes in the reference, "
+            "while Response A leaves out the second one. Verdict: B"
+        ),
         "B",
     ),
     (
-        "**Analysis**\n\n- Response A: accurate, but omits the role of the bank.\n- Response B: accurate and complete.\n\n**Verdict: B**",
+        (
+            "**Analysis**\n\n- Response A: accurate, but omits the role of the bank.\n- Response B: "
+            "accurate and complete.\n\n**Verdict: B**"
+        ),
         "B",
     ),
     ("Verdict: A. Response A covers all three points, while Response B covers only one.", "A"),
     ("Verdict: B, since Response A contradicts the reference on the date.", "B"),
     ("Verdict: A - Response B invents a source.", "A"),
     (
-        "I compared the responses with the reference. The first is right about the treaty; the second is not. So the first response is better.",
+        (
+            "I compared the responses with the reference. The first is right about the treaty; the second "
+            "is not. So the first response is better."
+        ),
         "A",
     ),
     (
-        "In terms of coverage, B is better; in terms of clarity, A is better. Since coverage counts for more, I choose B.",
+        (
+            "In terms of coverage, B is better; in terms of clarity, A is better. Since coverage counts for "
+            "more, I choose B."
+        ),
         "B",
     ),
     ("Response A is better because it does not contain any errors.", "A"),
@@ -305,7 +324,10 @@ UNSEEN = [  # written before it was known how they are read: ordinary answers, a
     ("Generally, both are good. Finally, A is better.", "A"),
     ('{"verdict": "B", "reasoning": "A says 1648, B says 1658; wait, the reference says 1658."}', "B"),
     (
-        '{"explanation": "Response A picks option C, Response B picks option A, and the correct answer is A.", "verdict": "B"}',
+        (
+            '{"explanation": "Response A picks option C, Response B picks option A, and the correct answer '
+            'is A.", "verdict": "B"}'
+        ),
         "B",
     ),
     ("The correct answer is option C. Response A chose C and Response B chose D.\n\nVerdict: A", "A"),
@@ -358,15 +380,25 @@ UNSEEN = [  # written before it was known how they are read: ordinary answers, a
     ("看上去回答A更好，其实回答B更准确。", U),
     ("回答A比回答B更好？未必。", U),
     (
-        "**Response A** states that enzymes lower activation energy, which matches the reference. It also says they are not consumed. **Response B** says that enzymes raise the temperature, which is incorrect.\n\n**Verdict: A**",
+        (
+            "**Response A** states that enzymes lower activation energy, which matches the reference. It "
+            "also says they are not consumed. **Response B** says that enzymes raise the temperature, which "
+            "is incorrect.\n\n**Verdict: A**"
+        ),
         "A",
     ),
     (
-        "Response A is more complete: it names the tax, the harvest and the debt. Response B names the tax only. I therefore judge Response A to be better.",
+        (
+            "Response A is more complete: it names the tax, the harvest and the debt. Response B names the "
+            "tax only. I therefore judge Response A to be better."
+        ),
         "A",
     ),
     (
-        "Response B is better. It correctly identifies the mechanism, whereas Response A wrongly claims that the reaction is endothermic.",
+        (
+            "Response B is better. It correctly identifies the mechanism, whereas Response A wrongly claims "
+            "that the reaction is endothermic."
+        ),
         "B",
     ),
     ("I would choose Response A, because Response B states that the war began in 1917.", "A"),
@@ -377,19 +409,32 @@ UNSEEN = [  # written before it was known how they are read: ordinary answers, a
         "A",
     ),
     (
-        "Verdict: B\n\nBoth responses mention the treaty. However, Response A's claim that it was signed in Rome is wrong.",
+        (
+            "Verdict: B\n\nBoth responses mention the treaty. However, Response A's claim that it was "
+            "signed in Rome is wrong."
+        ),
         "B",
     ),
     (
-        '{"verdict": "A"}\n\nResponse A is accurate and complete, while Response B omits the second condition and makes an error in the formula.',
+        (
+            '{"verdict": "A"}\n\nResponse A is accurate and complete, while Response B omits the second '
+            "condition and makes an error in the formula."
+        ),
         "A",
     ),
     (
-        "Let me compare.\n\n1. Factual accuracy: Response A is right on all points. Response B gets the year wrong.\n2. Coverage: A covers three of four points; B covers two.\n3. Clarity: both are clear.\n\nOverall, Response A is better.",
+        (
+            "Let me compare.\n\n1. Factual accuracy: Response A is right on all points. Response B gets the "
+            "year wrong.\n2. Coverage: A covers three of four points; B covers two.\n3. Clarity: both are "
+            "clear.\n\nOverall, Response A is better."
+        ),
         "A",
     ),
     (
-        "### Comparison\n| Criterion | A | B |\n|---|---|---|\n| Accuracy | high | low |\n| Coverage | full | partial |\n\n**Verdict: A**",
+        (
+            "### Comparison\n| Criterion | A | B |\n|---|---|---|\n| Accuracy | high | low |\n| Coverage | "
+            "full | partial |\n\n**Verdict: A**"
+        ),
         "A",
     ),
     ("The two answers say the same thing in different words, and neither has errors. Verdict: same", "S"),
@@ -400,7 +445,10 @@ UNSEEN = [  # written before it was known how they are read: ordinary answers, a
     ("Response A, though shorter, is better.", "A"),
     ("Although Response A is longer, Response B is better because it is accurate.", "B"),
     (
-        "While both responses are mostly accurate, Response B is slightly better due to its clearer structure and its mention of the exception.",
+        (
+            "While both responses are mostly accurate, Response B is slightly better due to its clearer "
+            "structure and its mention of the exception."
+        ),
         "B",
     ),
     ("Answer: B. It matches the reference more closely.", "B"),

@@ -22,9 +22,9 @@ def read(text: str, finish: str | None = "stop") -> str:
     return said.kind if isinstance(said, Unread) else CODES[said]
 
 
-@pytest.mark.parametrize(("text", "expected"), judge_answers.ALL)
-def test_shapes(text: str, expected: str) -> None:
-    assert read(text) == expected, read_verdict(text)
+def test_shapes() -> None:
+    wrong = {text: (expected, read_verdict(text)) for text, expected in judge_answers.ALL if read(text) != expected}
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(("text", "expected"), judge_answers.CUT)
@@ -59,9 +59,10 @@ def mirrored(text: str) -> str:
     return NAMES.sub(lambda match: match[0].replace(match[0].strip(), PAIRS[match[0].strip()]), text).translate(SWAPPED)
 
 
-@pytest.mark.parametrize(("text", "expected"), judge_answers.ALL)
-def test_exchanged_names_give_the_exchanged_verdict(text: str, expected: str) -> None:
-    assert read(mirrored(text)) == MIRRORED.get(expected, expected), mirrored(text)
+def test_exchanged_names_give_the_exchanged_verdict() -> None:
+    exchanged = {mirrored(text): MIRRORED.get(expected, expected) for text, expected in judge_answers.ALL}
+    wrong = {text: (expected, read_verdict(text)) for text, expected in exchanged.items() if read(text) != expected}
+    assert wrong == {}
 
 
 def test_how_many_shapes_there_are() -> None:
@@ -147,7 +148,7 @@ HOSTILE = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=40
 FINISHES = st.sampled_from(["stop", "length", None])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(HOSTILE | st.text(max_size=200), FINISHES)
 def test_never_raises(text: str, finish: str | None) -> None:
     said = read_verdict(text, finish)
@@ -170,7 +171,7 @@ PROSE = st.lists(st.sampled_from(WORDS.split()), min_size=6, max_size=40).map(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(PROSE)
 def test_prose_without_a_verdict_is_unread(text: str) -> None:
     assert isinstance(read_verdict(text), Unread), text
@@ -208,7 +209,7 @@ BEFORE = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(BEFORE, NOUNS, CLAIMS, st.sampled_from(["AB", "BA"]))
 def test_what_is_said_of_a_is_said_of_b(before: str, noun: str, claim: tuple[str, int], names: str) -> None:
     said, sign = claim
@@ -245,17 +246,27 @@ def test_what_a_json_answer_explains_does_not_matter(verdict: str, explanation: 
         "1. ",
         "[[",
         "A 和 B ",
+        "| A | B |",
+        "A is better, ",
+        "A。",
+        "[[A]] ",
     ],
 )
 def test_long_answers_take_no_time(piece: str) -> None:
-    text = piece * (20_000 // len(piece))
+    text = piece * (10_000 // len(piece))
     start = time.process_time()
     for answer in (text, text + "\nVerdict: B"):
         read_verdict(answer)
         read_score(answer, 1, 5)
         read_booleans(answer, 3)
         read_points(answer)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 1.25  # which what takes four times as long for twice the text would exceed
+
+
+def test_very_long_answers_take_no_longer() -> None:
+    start = time.process_time()
+    assert read("| A | B |" * 9000 + "\nVerdict: B") == "B"  # the middle is left out
+    assert time.process_time() - start < 2
 
 
 # ---- scores, lists --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Literal
 
 from calf.datasets.language import infer_language
 from calf.datasets.translate.numbers import changed_numbers
+from calf.datasets.translate.symbols import changed_symbols
 
 __all__ = ["CHECKS", "LENGTHS", "Complaint", "Target", "check", "needs_translation"]
 
@@ -23,6 +24,7 @@ CHECKS: dict[str, str] = {
     "untranslated": "no translation is the source text again",
     "language": "the letters are those of the target language; no clause is left in the source language",
     "numbers": "every number of the source stands in the translation as often as there, and no other",
+    "symbols": "no sign of a number, option letter, formula or item of a list is lost or changed",
     "length": "the length is within bounds of the source's",
     "markup": "none of the tags that set texts apart is left in it",
 }
@@ -89,6 +91,8 @@ def check(source: str, result: str, source_language: str, target: Target) -> Com
         parts = [f"these numbers of the source are lost or changed: {_listed(lost)}"] if lost else []
         parts += [f"these numbers are not in the source: {_listed(invented)}"] if invented else []
         return Complaint("numbers", "; ".join(parts))
+    if changed := changed_symbols(source, result):
+        return Complaint("symbols", changed)
     return _length(source, result, source_language, target)
 
 

@@ -47,7 +47,7 @@ _FORMULA = re.compile(r"(?<![A-Za-z0-9.])[A-Z][A-Za-z]*\d(?:[A-Za-z0-9]|\.(?=\d)
 _LISTED = re.compile(r"(?:第|其)([一二三四五])(?=是|[,，、:：])")
 _NEXT = re.compile(
     r"\b(?:second|third|two|three|ii|another|other|next|then|also|too|besides|further|moreover|addition|finally|last"
-    r"|latter)|\d|\bb[).]|[②-⑤二]|^\s*[-*•]",
+    r"|latter|while|meanwhile)|\d|\bb[).]|[②-⑤二]|^\s*[-*•]",
     re.I | re.M,
 )
 
@@ -85,7 +85,8 @@ def changed_symbols(source: str, result: str) -> str | None:
     for formula in sorted(set(_FORMULA.findall(after)) - set(_FORMULA.findall(before))):
         if meant := lost.get(_letters(formula)):
             return f"{formula} is not in the source, which has {meant}"
-    if {"一", "二"} <= set(_LISTED.findall(before)) and _NEXT.search(after) is None:
+    both = {"一", "二"} <= set(_LISTED.findall(before))
+    if both and re.search(r"\bfirst(?:ly)?\b", after, re.I) and _NEXT.search(after) is None:
         return "only the first of the source's items is there; translate all of them"
     return None
 
