@@ -70,8 +70,7 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
     if format == "json":
         usage = {run.id: spent_columns(run.timing) for run in runs if spent_of(run.timing)}
         table = {"runs": [run.id for run in runs], "rows": rows, **({"usage": usage} if usage else {})}
-        json.dump(table, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(json.dumps(table, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     elif format == "csv":
         write_csv(rows, sys.stdout)
     else:

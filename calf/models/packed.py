@@ -24,7 +24,8 @@ def pack_linear(model: Any) -> bool:
     """
     import torch
 
-    if not torch.backends.mkldnn.is_available():
+    mkldnn: Any = torch.backends.mkldnn  # untyped functions
+    if not mkldnn.is_available():
         return False
     found = [
         (parent, name, child)

@@ -112,5 +112,5 @@ class _Work(Crew):
                 self.error = self.error or error
                 return
             except (Exception, SystemExit) as error:  # a metric may raise anything; its item fails, the run goes on
-                outcome = Failure("error", describe_error(error))
+                outcome = Failure("error", describe_error(error, self._secrets))
             self._done.put((unit.key, redact(outcome, self._secrets)))

@@ -27,12 +27,14 @@ def redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
     return dataclasses.replace(outcome, message=message, raw=raw)
 
 
-def describe_error(error: BaseException) -> str:
-    """One line: the exception and the last place in its traceback."""
+def describe_error(error: BaseException, secrets: Sequence[str] = ()) -> str:
+    """One line: the exception and the last place in its traceback; without the secrets, which a cut would disguise."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
     try:
         said = str(error)
     except Exception:  # nothing that a metric raises may end the run, not even this
         said = "(its message cannot be read)"
+    for secret in secrets:
+        said = said.replace(secret, "(hidden)")
     return " ".join(f"{type(error).__name__}: {said}".split())[:500] + where

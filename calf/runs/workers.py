@@ -178,7 +178,7 @@ def _judge_batch(
     except (Exception, SystemExit) as error:  # a metric may raise anything; its item fails, the run goes on
         rest = batch[done:]
         if len(batch) == 1:
-            yield {unit.key: redact(Failure("error", describe_error(error)), secrets) for unit in rest}
+            yield {unit.key: redact(Failure("error", describe_error(error, secrets)), secrets) for unit in rest}
         else:
             for unit in rest:
                 yield from _judge_batch(metric, kind, [unit], secrets)
