@@ -735,7 +735,7 @@ def test_repeats_are_asked_for_again(tmp_path: Path, metric: str) -> None:
 def test_a_server_that_refuses_every_request_stops_the_run(tmp_path: Path) -> None:
     data = comparisons(40)
     with ScriptedServer(answer='{"verdict": "A"}', rates={"400": 1.0}) as server:
-        with pytest.raises(StoppedError, match=r"refuses every request .*scripted fault 400.*check the judge's options"):
+        with pytest.raises(StoppedError, match=r"refuses every request .*fault 400.*check the judge's options"):
             evaluate(data, tmp_path, server.url)
         refused = server.requests
         assert 32 <= refused < 60
