@@ -33,7 +33,7 @@ BOUND = "CALF_VECTORS_GB"
 _DEFAULT_BOUND = 4.0  # 10^9 bytes
 _VERSION = 1
 _WAIT = 10.0  # seconds that one process waits for another's write before it goes on without
-_PAGE = 16384  # bytes: rows are large
+_PAGE = 32768  # bytes: rows are large, and are read page by page
 _AT_ONCE = 500  # keys per query
 _ROOM = 0.9  # when it is full, the oldest are removed until this share of the bound is left
 

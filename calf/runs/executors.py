@@ -20,7 +20,7 @@ from calf.errors import CalfError, MissingDependencyError, StoppedError, UserErr
 from calf.metrics.adapters import code_digest
 from calf.metrics.base import Pair
 from calf.runs.troubles import describe_error
-from calf.runs.workers import Setup, start_process, work
+from calf.runs.workers import Setup, pack, start_process, unpack, work
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -146,11 +146,11 @@ class Workers(ABC):
             for future in done:
                 found, seconds = self._result(future)
                 chunks.learn(waiting.pop(future), seconds)
-                yield found
+                yield unpack(found)
 
     def _submit(self, chunk: list[Unit]) -> Future[Any]:
         try:
-            return self._executor.submit(work, self._given, chunk)
+            return self._executor.submit(work, self._given, pack(chunk))
         except CalfError:
             raise
         except Exception as error:  # the executor is broken, and says so by an exception of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from calf.metrics.registry import Recipe
     from calf.runs.plan import Outcome, Unit
 
-__all__ = ["Setup", "judge", "prepare_instance", "start_process", "work"]
+__all__ = ["Setup", "judge", "pack", "prepare_instance", "start_process", "unpack", "work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,17 @@ def _follow(parent: Any) -> None:
     os._exit(1)
 
 
-def work(setup: Setup | None, units: Sequence[Unit]) -> tuple[dict[str, Outcome], float]:
-    """The outcomes of a chunk by key, and the seconds that judging it took.
+def pack(units: Sequence[Unit]) -> bytes:
+    """A chunk as one piece: Dask would take a list apart and handle each item by itself."""
+    return pickle.dumps(units)
+
+
+def work(setup: Setup | None, chunk: bytes) -> tuple[bytes, float]:
+    """The outcomes of a chunk by key, as one piece too (`unpack`), and the seconds that judging it took.
 
     Args:
         setup: what to judge with; None: what the process was started with.
-        units: the chunk.
+        chunk: what `pack` made.
 
     Raises:
         CalfError: the metric cannot work at all, or not here.
@@ -95,9 +101,16 @@ def work(setup: Setup | None, units: Sequence[Unit]) -> tuple[dict[str, Outcome]
     with _one_at_a_time, contextlib.redirect_stdout(sys.stderr):
         metric = _metric_of(setup)
         started = time.perf_counter()
+        units = pickle.loads(chunk)  # noqa: S301 - from this very program
         for part in judge(metric, setup.kind, units, setup.secrets, setup.batch_size):
             outcomes.update(part)
-        return outcomes, time.perf_counter() - started
+        return pickle.dumps(outcomes), time.perf_counter() - started
+
+
+def unpack(outcomes: bytes) -> dict[str, Outcome]:
+    """The outcomes that `work` returned."""
+    found: dict[str, Outcome] = pickle.loads(outcomes)  # noqa: S301 - as above
+    return found
 
 
 def _metric_of(setup: Setup) -> Any:

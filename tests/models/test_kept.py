@@ -76,7 +76,7 @@ def test_the_longest_unused_give_way(tmp_path: Path) -> None:
     for i in range(50):
         KeptVectors(path, 10_000).put(f"more{i}", "m", b"", bytes(1000))
         assert KeptVectors(path).info().models[0].bytes <= 10_000
-    assert path.stat().st_size < 10 * 16384 * 3
+    assert path.stat().st_size < 10 * 32768 * 3
 
 
 def test_texts_of_this_run_do_not_push_each_other_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ from calf.metrics.registry import load_metric
 from calf.runs import executors, workers
 from calf.runs.executors import _Chunks, check_executor, open_workers
 from calf.runs.plan import Unit
-from calf.runs.workers import Setup, work
+from calf.runs.workers import Setup, pack, unpack, work
 from calf.types import Failure, Score
 
 pytest.importorskip("distributed")
@@ -143,15 +143,15 @@ def test_a_worker_with_other_code_refuses(metrics: Path) -> None:
     metric = load_metric(f"{metrics}:Counted")
     for code, message in ((("0.0.0", ""), "has CALF"), ((workers.calf.__version__, "x"), "other code of the metric")):
         with pytest.raises(UserError, match=message):
-            work(Setup("k", metric.recipe, "response", 4, (), None, code), [unit(1, 3)])
+            work(Setup("k", metric.recipe, "response", 4, (), None, code), pack([unit(1, 3)]))
 
 
 def test_a_metric_that_fails_in_a_worker_fails_on_its_item_only(metrics: Path, tmp_path: Path) -> None:
     metric = load_metric(f"{metrics}:Counted", log=str(tmp_path / "log"))
     code = (workers.calf.__version__, workers.code_digest(metric.cls))
     setup = Setup("k2", metric.recipe, "response", 4, (), Preparation((), 0), code)
-    outcomes, seconds = work(setup, [unit(number, number + 1) for number in range(9)])
-    kinds = {key: type(outcome) for key, outcome in outcomes.items()}
+    outcomes, seconds = work(setup, pack([unit(number, number + 1) for number in range(9)]))
+    kinds = {key: type(outcome) for key, outcome in unpack(outcomes).items()}
     assert kinds == {f"k{n}": Failure if n % 7 == 0 else Score for n in range(9)}
     assert seconds >= 0
 
