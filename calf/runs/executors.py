@@ -137,7 +137,7 @@ class Workers(ABC):
                 chunk, size = chunks.take()
                 more = bool(chunk)
                 if more:
-                    waiting[self._submit(chunk)] = size
+                    waiting[self.submit(chunk)] = size
             if not waiting:
                 return
             done, _ = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -148,7 +148,8 @@ class Workers(ABC):
                 chunks.learn(waiting.pop(future), seconds)
                 yield unpack(found)
 
-    def _submit(self, chunk: list[Unit]) -> Future[Any]:
+    def submit(self, chunk: list[Unit]) -> Future[Any]:
+        """Hands a chunk to the executor."""
         try:
             return self._executor.submit(work, self._given, pack(chunk))
         except CalfError:
