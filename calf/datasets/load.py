@@ -15,7 +15,6 @@ from calf.datasets.groups import linked_groups
 from calf.datasets.known import conclude, data_file
 from calf.datasets.problems import Problem, problems_error
 from calf.datasets.records import build_comparisons
-from calf.datasets.streamed import stream
 from calf.errors import DataError, UnknownNameError, UserError
 from calf.workspace import find_workspace
 
@@ -66,9 +65,12 @@ def load_dataset(
         return load_definition(definition, workspace, strip=strip)
     path, split = _path_and_split(text)
     if (text and _exists(path)) or isinstance(name_or_path, Path) or _looks_like_a_path(text):
-        streamed = stream(path, split, path.stem, text, mapping) if _exists(path) else None
-        if streamed is not None:
-            return streamed
+        if _exists(path) and (path.is_dir() or path.suffix.lower() == ".parquet"):
+            from calf.datasets.streamed import stream  # brings numpy
+
+            streamed = stream(path, split, path.stem, text, mapping)
+            if streamed is not None:
+                return streamed
         return _load(read_file(path, split), path, path.stem, text, mapping)
     if (hub_id := HUB_ID.fullmatch(text)) is not None:
         return _load(read_hub(hub_id), text, text, text, mapping)

