@@ -78,6 +78,8 @@ def from_status(status: int, headers: Mapping[str, str], body: Any, server: Serv
     after = retry_after(headers)
     if status < 400 or status in _ADVICE or code in _NO_QUOTA:
         advice = _ADVICE.get(status, _ADVICE[405 if status < 400 else 402])
+        if status in (401, 403) and server.api_key is None:
+            advice = "no key was sent: -o key_variable=NAME names the environment variable that holds it"
         text = f"{server.base_url} refuses model {server.model!r}: {message}; {advice}, then the same command continues"
         return Fault("refused", text, fatal=True)
     if after is not None and after > _PATIENCE:
