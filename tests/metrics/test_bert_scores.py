@@ -12,12 +12,15 @@ import pytest
 from model_fixtures import needs_models, write_tiny_bert
 
 from calf.errors import OptionError
+from calf.metrics.base import Preparation, Response
+from calf.metrics.bertscore import BertScore
 from calf.metrics.bertscore_choice import choose
 from calf.metrics.bertscore_encoder import TokenEncoder
 from calf.metrics.bertscore_scores import bert_scores
 from calf.models import forward
 from calf.models.kept import KeptVectors
 from calf.models.packaged import packaged_weights
+from calf.types import Comparison, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,3 +217,21 @@ def test_encoders_of_other_architectures(tmp_path: Path) -> None:
             (folder / file).write_bytes((tokens / file).read_bytes())
         found = bert_scores(LETTERS, LETTERS[::-1], model=str(folder), layer=1)
         near(found, direct(LETTERS, LETTERS[::-1], folder, 1), 1e-6)
+
+
+def test_the_metric_scores_batches_the_same(tiny: Path) -> None:
+    """The way of a GPU, on a CPU."""
+    asked = [
+        Comparison(f"c{i}", "q", "", a, b, "", "model_vs_model", "same", "en")
+        for i, (a, b) in enumerate(zip(LETTERS, LETTERS[::-1], strict=True))
+    ]
+    items = [Response("q", "", c.reference, c.response_a, "en") for c in asked]
+    found = []
+    for together in (False, True):
+        metric = BertScore(str(tiny), 2, keep=False)
+        metric.prepare(Preparation(tuple(asked), 0))
+        if together:
+            metric._encode_together(items)
+        found.append([outcome.value for outcome in metric.score(items) if isinstance(outcome, Score)])
+    assert found[1] == pytest.approx(found[0], abs=1e-6)
+    assert len(found[0]) == len(LETTERS)
