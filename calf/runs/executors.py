@@ -226,7 +226,7 @@ def _local(setup: Setup, jobs: int) -> Iterator[Workers]:
 
 
 class _Processes(Workers):
-    """Processes on this machine.
+    """Processes on this machine; the pool starts one when there is a chunk for it.
 
     Args:
         before: children of this process that are none of them.
@@ -235,12 +235,18 @@ class _Processes(Workers):
     def __init__(self, pool: ProcessPoolExecutor, jobs: int, before: set[Any]) -> None:
         super().__init__(pool, None, jobs)
         self._before = before
+        self._started: set[Any] = set()
 
     def processes(self) -> list[Any]:
         return [child for child in multiprocessing.active_children() if child not in self._before]
 
+    def submit(self, chunk: list[Unit]) -> Future[Any]:
+        future = super().submit(chunk)
+        self._started.update(self.processes())
+        return future
+
     def check(self) -> None:
-        if len(self.processes()) < self._count:
+        if not self._started <= set(self.processes()):
             raise StoppedError(_DIED)  # the pool does not always notice
 
     def explain(self, error: BaseException) -> str:

@@ -30,6 +30,7 @@ pytest.importorskip("distributed")
 METRICS = '''
 import os
 import pathlib
+import time
 
 
 class Counted:
@@ -51,6 +52,15 @@ class Counted:
                 raise ValueError("a seventh")
             print("noise")
             yield len(item.response)
+
+
+class Slow:
+    needs_reference = False
+    batch_size = 1
+
+    def score(self, items):
+        time.sleep(0.3)
+        return [len(item.response) for item in items]
 
 
 class Dies:
@@ -224,3 +234,10 @@ def test_a_dying_worker_of_a_cluster_stops_the_run(metrics: Path, tmp_path: Path
     assert "a Dask worker died" in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+def test_more_workers_than_chunks_is_no_death(metrics: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(executors, "_FIRST_CHUNK", 1_000_000)
+    run = evaluate(f"{metrics}:Slow", "sample", limit=1, jobs=3)
+    assert run.judgments and not run.failures
