@@ -45,6 +45,7 @@ _DRAWN_AT_ONCE = 1 << 15
 _GROUPS_AT_ONCE = 256
 _ROWS_AT_ONCE = 32
 _PRODUCTS_AT_ONCE = 1 << 18
+_EXACT_FLOAT32 = 1 << 24
 
 
 def multiplicities(groups: int, resamples: int, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
@@ -106,16 +107,20 @@ def resample_sums(table: Floats, resamples: int, seed: int = 0) -> Floats:
 def weighted_sums(table: Floats, drawn: NDArray[np.uint8]) -> Floats:
     """The matrix product of a table of whole numbers, shape (k, groups), and multiplicities (groups, resamples).
 
-    It goes by small tiles: these stay in the cache as float64, and are below the size from which a BLAS calls on
-    threads, which for so flat a product cost more than they save, by far so on a busy machine.
+    It goes by small tiles: these stay in the cache as floating point, and are below the size from which a BLAS calls on
+    threads, which for so flat a product cost more than they save, by far so on a busy machine. float32 is twice as
+    fast, and exact as long as no sum can reach 2^24.
     """
     rows, groups = table.shape
+    largest = float(np.abs(table).sum(axis=1).max(initial=0.0)) * int(drawn.max(initial=0))
+    kind: type[np.float32] | type[np.float64] = np.float32 if largest < _EXACT_FLOAT32 else np.float64
+    table = table.astype(kind)
     sums = np.zeros((rows, drawn.shape[1]))
     height = min(rows, _ROWS_AT_ONCE)
     width = max(1, _PRODUCTS_AT_ONCE // (height * min(groups, _GROUPS_AT_ONCE)))
     for left in range(0, drawn.shape[1], width):
         for top in range(0, groups, _GROUPS_AT_ONCE):
-            tile = drawn[top : top + _GROUPS_AT_ONCE, left : left + width].astype(np.float64)
+            tile = drawn[top : top + _GROUPS_AT_ONCE, left : left + width].astype(kind)
             for first in range(0, rows, height):
                 part = table[first : first + height, top : top + _GROUPS_AT_ONCE]
                 sums[first : first + height, left : left + width] += part @ tile

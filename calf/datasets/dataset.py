@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MANY", "Dataset", "as_record", "limited_groups", "sign"]
 
-MANY = 20_000
+MANY = 8_000
 """From more comparisons on, a Parquet file is streamed, and intervals pool groups (`calf.runs.facts.Facts`)."""
 
 

@@ -38,7 +38,7 @@ def load_dataset(
 ) -> Dataset:
     """A dataset, read strictly: every comparison is right, or nothing is returned.
 
-    Parquet of more than 20,000 rows in CALF's columns, or mapped to them with ids, is not held in memory
+    Parquet of more than 8,000 rows in CALF's columns, or mapped to them with ids, is not held in memory
     (`calf.datasets.streamed.StreamedDataset`).
 
     Args:

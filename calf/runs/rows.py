@@ -111,6 +111,22 @@ def rows_of_decisions(
             rows for both kinds then, `window=within` and `window=beyond`.
     """
     view = view or View()
+    return list(
+        _of_decisions(metric, dataset, decisions, order=order, view=view, scales=scales, floor=floor, beyond=beyond)
+    )
+
+
+def _of_decisions(
+    metric: str,
+    dataset: Dataset,
+    decisions: Decisions,
+    *,
+    order: OrderChoice,
+    view: View,
+    scales: Mapping[str, str] | None,
+    floor: bool,
+    beyond: NDArray[np.bool_] | None,
+) -> Iterator[Row]:
     facts = facts_of(dataset)
     where = decisions.comparison
     kinds: dict[str, int] = {}
@@ -128,7 +144,7 @@ def rows_of_decisions(
     head = {"metric": metric, "floor": floor, "dataset": dataset.name}
     about = {"order": order, "rule": view.rule or RULES[order][0]}
     more = {} if beyond is None else {"window=within": ~beyond, "window=beyond": beyond}
-    return list(_rows(head, about, dataset, seen, where, view, more=more))
+    return _rows(head, about, dataset, seen, where, view, more=more)
 
 
 def people_rows(dataset: Dataset, view: View | None = None) -> list[Row]:
@@ -227,21 +243,29 @@ _floors: dict[tuple[str, str, str, int, View], list[Row]] = {}  # the metrics of
 
 
 def _judge_floors(dataset: Dataset, whole: Dataset, seed: int, view: View) -> list[Row]:
+    decided = _decide_floors(dataset, whole, seed)
+    each = [
+        _of_decisions(name, dataset, decisions, order="given", view=view, scales=None, floor=True, beyond=None)
+        for name, decisions in decided.items()
+    ]
+    # Slice by slice, since all floors share a slice's resamples, and those of all slices are too many to keep.
+    by_slice = list(zip(*each, strict=True))
+    return [row for rows in zip(*by_slice, strict=True) for row in rows]
+
+
+def _decide_floors(dataset: Dataset, whole: Dataset, seed: int) -> dict[str, Decisions]:
+    """What each of `FLOORS` decides, by name."""
     if isinstance(dataset, StreamedDataset):
-        return [
-            row
-            for name in FLOORS
-            for row in rows_of_decisions(name, dataset, decide_floor(name, dataset, whole, seed), view=view, floor=True)
-        ]
+        return {name: decide_floor(name, dataset, whole, seed) for name in FLOORS}
     preparation = Preparation(whole.comparisons, seed)
-    rows = []
+    once = dict.fromkeys((c.id for c in dataset), 1)
+    decided = {}
     for name in FLOORS:
         metric = load_floor(name)
         prepare(metric, preparation)
         outcomes: dict[str, Any] = {}
         for part in execute(metric, plan(metric, dataset.comparisons, "given", 1), preparation):
             outcomes.update(part)
-        once = dict.fromkeys((c.id for c in dataset), 1)
         judgments = assemble(metric, dataset.comparisons, "given", once, outcomes)
-        rows += rows_of(name, dataset, judgments, kind=metric.kind, view=view, floor=True)
-    return rows
+        decided[name] = decide(dataset.ids, judgments, "given", None, metric.kind)
+    return decided
