@@ -8,7 +8,7 @@ number of groups) alone, so all metrics on one slice share their resamples, and 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def weighted_sums(table: Floats, drawn: NDArray[np.uint8]) -> Floats:
     rows, groups = table.shape
     largest = float(np.abs(table).sum(axis=1).max(initial=0.0)) * int(drawn.max(initial=0))
     kind: type[np.float32] | type[np.float64] = np.float32 if largest < _EXACT_FLOAT32 else np.float64
-    table = table.astype(kind)
+    small = table.astype(kind)
     sums = np.zeros((rows, drawn.shape[1]))
     height = min(rows, _ROWS_AT_ONCE)
     width = max(1, _PRODUCTS_AT_ONCE // (height * min(groups, _GROUPS_AT_ONCE)))
@@ -122,7 +122,7 @@ def weighted_sums(table: Floats, drawn: NDArray[np.uint8]) -> Floats:
         for top in range(0, groups, _GROUPS_AT_ONCE):
             tile = drawn[top : top + _GROUPS_AT_ONCE, left : left + width].astype(kind)
             for first in range(0, rows, height):
-                part = table[first : first + height, top : top + _GROUPS_AT_ONCE]
+                part: NDArray[Any] = small[first : first + height, top : top + _GROUPS_AT_ONCE]
                 sums[first : first + height, left : left + width] += part @ tile
     return sums
 
