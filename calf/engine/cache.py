@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from calf.engine.request import Reply
 from calf.errors import UserError
+from calf.sqlite import files_of, open_file, remove_file, shrink
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Cache:
         )
         with self._explained():
             models = tuple(ModelInfo(*row) for row in self._open().execute(query))
-        return CacheInfo(self.path, sum(file.stat().st_size for file in self._files() if file.exists()), models)
+        return CacheInfo(self.path, sum(file.stat().st_size for file in files_of(self.path) if file.exists()), models)
 
     def clear(self, model: str | None = None) -> int:
         """Remove the answers of a model (default: all, and the file with them if it is damaged); how many there were.
@@ -113,18 +114,13 @@ class Cache:
                     count = connection.execute("DELETE FROM replies").rowcount
                 else:
                     count = connection.execute("DELETE FROM replies WHERE model = ?", (model,)).rowcount
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                shrink(connection)
                 return count
         except UserError:
             if model is not None:
                 raise
             self.close()
-            try:
-                for file in self._files():
-                    file.unlink(missing_ok=True)
-            except OSError as error:
-                raise UserError(f"{self.path}: {error.strerror or error}") from None
+            remove_file(self.path)
             return 0
 
     def close(self) -> None:
@@ -133,36 +129,10 @@ class Cache:
             self._connection.close()
             self._connection = None
 
-    def _files(self) -> tuple[Path, ...]:
-        return tuple(self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
-
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        from filelock import FileLock
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock: two processes that make a new file at once would find each other's half of it.
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(
-                    "PRAGMA synchronous = NORMAL"
-                )  # survives a killed process; a power cut may lose some
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version not in (0, _VERSION):
-                    raise UserError(f"{self.path}: made by another version of CALF; `calf cache clear` removes it")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, place TEXT, made REAL,"
-                    " input INTEGER, output INTEGER, reply TEXT NOT NULL) WITHOUT ROWID"
-                )
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
-            except BaseException:
-                connection.close()
-                raise
-        self._connection = connection
-        return connection
+        if self._connection is None:
+            self._connection = open_file(self.path, _VERSION, _lay_out, wait=_WAIT)
+        return self._connection
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -176,6 +146,13 @@ class Cache:
             raise UserError(
                 f"{self.path}: an answer in it cannot be read; `calf cache clear` empties the cache"
             ) from None
+
+
+def _lay_out(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, place TEXT, made REAL,"
+        " input INTEGER, output INTEGER, reply TEXT NOT NULL) WITHOUT ROWID"
+    )
 
 
 def _dump(reply: Reply) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from calf.errors import UserError
+from calf.sqlite import files_of, open_file, remove_file, shrink
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class KeptVectors:
         query = "SELECT model, count(*), sum(bytes), min(made), max(used) FROM texts GROUP BY model ORDER BY model"
         with self._lock, self._explained():
             models = tuple(KeptModel(*row) for row in self._open().execute(query))
-            size = sum(file.stat().st_size for file in self._files() if file.exists())
+            size = sum(file.stat().st_size for file in files_of(self.path) if file.exists())
         return KeptInfo(self.path, size, self.bound, models)
 
     def clear(self, model: str | None = None) -> int:
@@ -149,18 +150,13 @@ class KeptVectors:
                             values,
                         )
                         count = connection.execute(f"DELETE FROM texts{where}", values).rowcount  # noqa: S608  # as above
-                    connection.execute("VACUUM")
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    shrink(connection)
                     return count
             except UserError:
                 if model is not None:
                     raise
                 self.close()
-                try:
-                    for file in self._files():
-                        file.unlink(missing_ok=True)
-                except OSError as error:
-                    raise UserError(f"{self.path}: {error.strerror or error}") from None
+                remove_file(self.path)
                 return 0
 
     def close(self) -> None:
@@ -222,32 +218,10 @@ class KeptVectors:
         connection.executemany("DELETE FROM texts WHERE id = ?", chosen)
         return held - freed + size <= self.bound
 
-    def _files(self) -> tuple[Path, ...]:
-        return tuple(self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
-
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        from filelock import FileLock
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The lock: two processes that make a new file at once would find each other's half of it.
-        with FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_WAIT):
-            connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-            try:
-                connection.execute(f"PRAGMA page_size = {_PAGE}")
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may lose some, a killed process none
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                if version not in (0, _VERSION):
-                    raise sqlite3.DatabaseError("made by another version of CALF")
-                if version == 0:
-                    _lay_out(connection)
-            except BaseException:
-                connection.close()
-                raise
-        self._connection = connection
-        return connection
+        if self._connection is None:
+            self._connection = open_file(self.path, _VERSION, _lay_out, wait=_WAIT, page=_PAGE)
+        return self._connection
 
     def _forgiven(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `work` gives; None, and no error, once the file has given trouble."""
@@ -283,7 +257,6 @@ def _lay_out(connection: sqlite3.Connection) -> None:
             f"CREATE TRIGGER IF NOT EXISTS after_{event} AFTER {event} ON texts BEGIN"  # noqa: S608  # fixed words
             f" UPDATE held SET bytes = bytes {sign} {row}.bytes; END"
         )
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 @contextlib.contextmanager
