@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from calf.errors import UserError
 from calf.hashing import digest
 from calf.models.folder import Weights
-from calf.models.quiet import quiet, reason
-from calf.workspace import cache_folder
+from calf.models.quiet import quiet
+from calf.models.unpacked import unpack_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,45 +25,20 @@ def gguf_weights(gguf: Gguf) -> Weights:
     """A causal model in a GGUF file, as a Hugging Face folder with float32 weights.
 
     transformers takes about half a minute to read a small file, and reads its tokenizer anew each time; so it is
-    written once into `models/` of the user's cache (SmolLM2-135M: 0.5 GB; of a 4-bit file about seven times its size):
-    under a lock, into a folder that gets its name when it is complete, so that any number of processes may ask at once
-    and an interrupted one leaves nothing that is taken for the model. The unpacked numbers are exactly those that
-    transformers computes from the file.
+    written once into the user's cache (`calf.models.unpacked`; SmolLM2-135M: 0.5 GB; of a 4-bit file about seven times
+    its size). The unpacked numbers are exactly those that transformers computes from the file.
 
     Raises:
         UserError: the file holds no model that transformers can read, or the cache folder cannot be written.
     """
     # Another major version of transformers may read a tokenizer in another way.
     made_by = version("transformers").partition(".")[0]
-    folder = cache_folder() / "models" / f"{gguf.name}-{digest(gguf.sha256, made_by, _VERSION, length=12)}"
-    if not folder.is_dir():
-        _write_once(gguf, folder)
+    folder = unpack_once(
+        f"{gguf.name}-{digest(gguf.sha256, made_by, _VERSION, length=12)}",
+        f"{gguf.path}: cannot be unpacked as a causal model",
+        lambda folder: _write(gguf, folder),
+    )
     return Weights(gguf.name, folder, f"gguf sha256:{gguf.sha256[:12]}")
-
-
-def _write_once(gguf: Gguf, folder: Path) -> None:
-    from filelock import FileLock
-
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if folder.is_dir():  # another process was faster
-                return
-            if partial.exists():  # whoever left it is gone: we hold the lock
-                shutil.rmtree(partial)
-            partial.mkdir()
-            try:
-                _write(gguf, partial)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-            partial.rename(folder)
-    except Exception as error:  # of a file that it does not know, transformers raises anything
-        raise UserError(
-            f"{gguf.path}: cannot be unpacked into {folder.parent} as a causal model: {reason(error)}; "
-            "CALF_CACHE names another folder"
-        ) from error
 
 
 def _write(gguf: Gguf, folder: Path) -> None:

