@@ -1,0 +1,1 @@
+"""Evaluators learned from human comparisons: features, models, cross-fitting, storing."""
