@@ -14,6 +14,8 @@ __all__ = ["app"]
 
 app = typer.Typer(help="The metrics that can be named.", no_args_is_help=True, rich_markup_mode=None)
 
+_UNVERIFIED = "unverified on real weights"
+
 Format = Annotated[Literal["table", "json"], typer.Option(help="How to print.")]
 
 
@@ -37,6 +39,7 @@ def list_all(format: Format = "table") -> None:  # noqa: A002  # the option's na
         table.add_column(title, overflow="fold")
     for listing in listings:
         about = f"cannot be used: {listing.problem}" if listing.problem else listing.summary
+        about += "" if listing.verified else f" ({_UNVERIFIED})"
         family = listing.traits.family if listing.kind else "-"
         cells = (listing.name, family, listing.kind or "-", _needs(listing), listing.origin, about)
         table.add_row(*map(escape, cells))
@@ -60,6 +63,8 @@ def show(
     lines = [f"{listing.name}: {listing.summary}" if listing.summary else listing.name]
     if listing.problem:
         lines.append(f"cannot be used: {listing.problem}")
+    if not listing.verified:
+        lines.append(f"{_UNVERIFIED}: its prompt and its reader follow what was published, and were not run on them")
     if listing.kind:
         lines += [
             f"judges: {'single responses' if listing.kind == 'response' else 'two responses together'}",
@@ -105,6 +110,7 @@ def _record(listing: Listing) -> dict[str, Any]:
         "needs_reference": listing.traits.needs_reference,
         "languages": listing.traits.languages,
         "extra": listing.traits.extra,
+        "verified": listing.verified,
         "usable": not listing.problem,
         "problem": listing.problem,
         "options": {

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["translate"]
 
 _MAX_TOKENS = 4096
-_ONLY_OF_JUDGES = frozenset({"top_logprobs", "retries_unread", "answer_tokens"})
+_ONLY_OF_JUDGES = frozenset(
+    {"top_logprobs", "retries_unread", "answer_tokens", "engine", "device", "half", "trust_remote_code"}
+)
 _NOT_HERE = frozenset({"model", "base_url", "concurrency"})
 _MOST_NAMED = 10
 

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from calf.engine.faults import Fault, from_status, one_line
 from calf.engine.server import OPENAI_URL, is_local
@@ -20,9 +20,25 @@ if TYPE_CHECKING:
 
     from calf.engine.server import Server
 
-__all__ = ["Client"]
+__all__ = ["Client", "Sender"]
 
 _PATH = "/chat/completions"
+
+
+class Sender(Protocol):
+    """What answers chat completions: a server over HTTP, or a model in this process."""
+
+    async def post(self, body: dict[str, Any]) -> bytes:
+        """The body of the response, as OpenAI's servers write it.
+
+        Raises:
+            Fault: there is none.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End it."""
+        ...
 
 
 class Client:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from calf.engine.cache import Cache
+    from calf.engine.client import Sender
     from calf.engine.request import Request
     from calf.engine.server import Server
 
@@ -51,6 +52,7 @@ class Engine:
         trace: a `Recorder`, or a `Replayer`, which answers in the server's place: nothing is sent, nothing is cached.
         answered: whether this server has given good answers to requests of this kind before. Else it refuses all, and
             not some for their texts, when it has refused the first 32.
+        sender: what requests are sent through; None: HTTP.
 
     Attributes:
         spent: what all askings together sent and paid, as `Reply.spent`; those that were cut off too.
@@ -67,6 +69,7 @@ class Engine:
         budget: Budget | None = None,
         trace: Recorder | Replayer | None = None,
         answered: bool = False,
+        sender: Sender | None = None,
     ) -> None:
         self.server = server
         self.spent: dict[str, float] = {"cost": 0.0}
@@ -79,13 +82,25 @@ class Engine:
             )
         self._cache = None if replayed else cache
         self._trace = trace
-        self._client = Client(server)
+        self._client = sender or Client(server)
         self.limits = Limits(server.concurrency, server.requests_per_minute, server.tokens_per_minute)
         self._flights: dict[str, asyncio.Future[Reply | AskError | StoppedError]] = {}
         self._answers: dict[str, Reply] = {}  # of this run, where there is no cache
         self._stopped: str | None = None
         self._answered = answered
         self._refused = 0
+
+    def beside(self, server: Server, sender: Sender | None = None) -> Engine:
+        """An engine for another server, or through another sender, with this one's limits, budget, cache and record.
+
+        Raises:
+            UserError: a limit of cost, and no prices.
+        """
+        other = Engine(
+            server, cache=self._cache, budget=self.budget, trace=self._trace, answered=self._answered, sender=sender
+        )
+        other.limits, other._answers = self.limits, self._answers
+        return other
 
     async def ask(self, request: Request) -> Reply:
         """The answer.
@@ -152,10 +167,13 @@ class Engine:
 
     async def _look_up_or_send(self, request: Request, key: str) -> Reply:
         if isinstance(self._trace, Replayer):
-            return self._trace.answer(key)
+            reply = self._trace.answer(key)
+            reply = replace(reply, spent=self._kept(reply.usage))
+            self.spent = total(self.spent, reply.spent)
+            return reply
         known = self._answers.get(key) if self._cache is None else self._cache.get(key)
         if known is not None:
-            reply = replace(known, origin="cache", spent={"cache_hits": 1, "cost": 0.0})
+            reply = replace(known, origin="cache", spent={"cache_hits": 1, "cost": 0.0, **self._kept(known.usage)})
             self.spent = total(self.spent, reply.spent)
         else:
             spent: dict[str, float] = {"cost": 0.0}
@@ -168,6 +186,14 @@ class Engine:
                 self.spent = total(self.spent, spent)
         self._record(request, reply)
         return reply
+
+    def _kept(self, usage: Usage) -> dict[str, float]:
+        """What an answer from the cache or a record would have taken."""
+        if not usage.known:
+            return {}
+        kept: dict[str, float] = {"kept_input_tokens": usage.input, "kept_output_tokens": usage.output}
+        prices = self.server.prices
+        return kept if prices is None else {**kept, "kept_cost": prices.cost(usage)}
 
     def _record(self, request: Request, outcome: Reply | AskError) -> None:
         if isinstance(self._trace, Recorder) and self._stopped is None:

@@ -131,9 +131,10 @@ class Reply:
         seconds: from the sending of the request that succeeded to its last byte; that of then, if it is from a cache.
         origin: where it is from this time.
         spent: what this asking sent and paid, failed attempts included: requests, retries, input_tokens,
-            cached_input_tokens, output_tokens, cost (absent if unknown), cache_hits; charged: the cost, or where it is
-            not known the most that it can be; unsure: requests without an answer that may have to be paid, and are not
-            in the cost. Sum them with `total`.
+            cached_input_tokens, output_tokens, cost (absent if unknown), cache_hits; kept_input_tokens,
+            kept_output_tokens, kept_cost: what answers from the cache or a record took; charged: the cost, or where it
+            is not known the most that it can be; unsure: requests without an answer that may have to be paid, and are
+            not in the cost. Sum them with `total`.
         failed: where choices were asked for one by one, why there are fewer than were wanted.
     """
 

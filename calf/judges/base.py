@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from calf.engine.budget import Budget, Spending
+from calf.engine.inprocess import HONOURS
 from calf.engine.request import AskError, Request, total
 from calf.engine.server import Server, find_endpoint
 from calf.errors import OptionError, UserError
 from calf.judges.answers import Unread
+from calf.judges.inprocess import InProcessModel
 from calf.judges.settings import read_prices, read_table
 from calf.types import Failure
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calf.engine.engine import Engine
-    from calf.engine.request import Choice
+    from calf.engine.request import Choice, Reply
     from calf.judges.prompt import Messages, Prompt
     from calf.metrics.base import Preparation
+    from calf.models.chat import Turns
 
 __all__ = ["Judge", "Read"]
 
@@ -51,10 +54,11 @@ class Read(Generic[T]):
 
 
 class Judge:
-    """A metric that asks a model behind an OpenAI-compatible server.
+    """A metric that asks a model behind an OpenAI-compatible server, or one in this process.
 
     Args:
-        model: its name on the server.
+        model: its name on the server. With engine=transformers: a folder, a GGUF file (`*.gguf`), the name of a
+            packaged one (`smollm2`), or a hub id.
         base_url: up to and without `/chat/completions`; none: `OPENAI_BASE_URL`, else OpenAI's own.
         api_key: none: what the environment's `key_variable` holds. A server on this machine needs none.
         key_variable: the environment variable that holds the key; none: `OPENAI_API_KEY`, for OpenAI's own address and
@@ -76,6 +80,11 @@ class Judge:
         retries_unread: how often an answer that cannot be read is asked for again, with a reminder.
         answer_tokens: about how many tokens an answer has, reasoning included, as `calf estimate` assumes until a run
             has shown it; none: nothing is assumed.
+        engine: server, or transformers: the model answers in this process, one request at a time, by its tokenizer's
+            chat template. It honours logprobs, n, seed and temperature, and no JSON schema; of `extra`, top_p and
+            repetition_penalty. What is for servers alone (base_url, honours, timeout, ...) does not count.
+        device, half, trust_remote_code: of engine=transformers: cpu, cuda, cuda:N or auto; whether in bfloat16, on a
+            GPU; whether the model's own code may run.
 
     Raises:
         OptionError: a value cannot be.
@@ -86,11 +95,14 @@ class Judge:
     needs_reference = True
     unsigned: tuple[str, ...] = (
         "concurrency", "timeout", "requests_per_minute", "tokens_per_minute", "retries", "prices", "key_variable",
-        "answer_tokens",
+        "answer_tokens", "device", "half", "trust_remote_code",
     )  # fmt: skip
 
     identity = ""
     """What stands for the server's address in requests' keys and in the signature, where that says nothing."""
+
+    turns: Turns = "chat"
+    """How conversations are written for a model in this process."""
 
     def __init__(
         self,
@@ -113,6 +125,10 @@ class Judge:
         prices: dict[str, Any] | str | None = None,
         retries_unread: int = 2,
         answer_tokens: float | None = None,
+        engine: Literal["server", "transformers"] = "server",
+        device: str = "auto",
+        half: bool = False,
+        trust_remote_code: bool = False,
     ) -> None:
         for name, number, least in (
             ("max_tokens", max_tokens, 1), ("top_logprobs", top_logprobs, 1), ("retries_unread", retries_unread, 0),
@@ -141,6 +157,13 @@ class Judge:
         self.prices = read_prices(prices)
         self.retries_unread = retries_unread
         self.answer_tokens = answer_tokens
+        self._inside: InProcessModel | None = None
+        if engine == "transformers":
+            if structured == "json_schema":
+                raise OptionError("engine=transformers cannot hold a model to a JSON schema; leave out structured=...")
+            self._inside = InProcessModel(model, device, half=half, code=trust_remote_code, turns=self.turns)
+            self.honours = HONOURS
+            self.concurrency = 1
         self._api_key = api_key
         self._engine: Engine | None = None
         self._spent: dict[str, float] = {}
@@ -160,6 +183,8 @@ class Judge:
         """Where the model is, and what is relied on there: part of the signature."""
         server = self.server(needs_key=False)
         described = {"base_url": server.place, "honours": ",".join(sorted(server.honours)) or "none"}
+        if self._inside is not None:
+            described |= self._inside.describe()
         if self.extra_body:
             described["extra"] = json.dumps(self.extra_body, sort_keys=True, ensure_ascii=False)
         return described
@@ -194,6 +219,8 @@ class Judge:
         Raises:
             UserError: a value cannot be, or there is no key.
         """
+        if self._inside is not None:
+            return self._inside.server(self.extra_body, self.prices)
         url, key = find_endpoint(self.base_url, self._api_key if needs_key else "none", self.key_variable)
         return Server(
             url,
@@ -221,15 +248,24 @@ class Judge:
         repeat: int = 0,
     ) -> Request:
         """A request with this judge's settings; what the server does not honour is left out when it is sent."""
-        return Request(messages, self.max_tokens, self.temperature, n, None, schema, logprobs, repeat)
+        # A model in this process draws the same answer to the same request: a repeat must be another one.
+        seed = repeat if self._inside is not None and self.temperature != 0 else None
+        return Request(messages, self.max_tokens, self.temperature, n, seed, schema, logprobs, repeat)
 
-    async def read(self, request: Request, reader: Callable[[Choice], T | Unread], prompt: Prompt) -> Read[T] | Failure:
+    async def read(
+        self,
+        request: Request,
+        reader: Callable[[Choice], T | Unread],
+        prompt: Prompt,
+        heard: list[Reply] | None = None,
+    ) -> Read[T] | Failure:
         """Ask, read every choice, and ask again for those that cannot be read, at most `retries_unread` times each.
 
         Args:
             request: its `n` says how many samples are wanted.
             reader: what an answer says, or why it says nothing.
             prompt: the prompt of the request, for its reminder.
+            heard: every reply is appended to it, those that cannot be read too.
 
         Returns:
             What was read; a failure if that is not more than half of the samples.
@@ -240,13 +276,18 @@ class Judge:
         if self._engine is None:
             self._engine = self._open(Spending(), {})
         engine = self._engine
+        heard = [] if heard is None else heard
         try:
             reply = await engine.ask(request)
         except AskError as error:
             return Failure(error.kind, str(error), error.raw, total(error.spent))
+        heard.append(reply)
         # All are waited for, whatever one raises: what is under way is paid for.
         outcomes = await asyncio.gather(
-            *(self._settle(engine, request, i, choice, reader, prompt) for i, choice in enumerate(reply.choices)),
+            *(
+                self._settle(engine, request, i, choice, reader, prompt, heard)
+                for i, choice in enumerate(reply.choices)
+            ),
             return_exceptions=True,
         )
         samples = []
@@ -276,6 +317,7 @@ class Judge:
         choice: Choice,
         reader: Callable[[Choice], T | Unread],
         prompt: Prompt,
+        heard: list[Reply],
     ) -> _Sample[T]:
         """One sample, asked for again until it can be read."""
         spent: list[Mapping[str, float]] = []
@@ -295,25 +337,31 @@ class Judge:
                 break
             asked += 1
             # The conversation grows, so each asking is another request, whatever the answer.
-            request = replace(request, messages=prompt.again(request.messages, choice.text))
+            schema = _without_explanation(request.schema)
+            request = replace(request, messages=prompt.again(request.messages, choice.text), schema=schema)
             try:
                 reply = await engine.ask(request)
             except AskError as error:
                 spent.append(error.spent)
                 failure = Failure(error.kind, str(error), error.raw)
                 break
+            heard.append(reply)
             spent.append(reply.spent)
             seconds += reply.seconds
             choice = reply.choices[0]
         return _Sample(None, choice, failure, total(*spent), seconds)
 
-    def _open(self, spending: Spending, spent: Mapping[str, float]) -> Engine:
+    def _open(self, spending: Spending, spent: Mapping[str, float], beside: Engine | None = None) -> Engine:
+        """The engine; `beside` another one it shares that one's limits, budget, cache and record."""
         from calf.engine.cache import Cache
         from calf.engine.engine import Engine
         from calf.engine.trace import Recorder, Replayer
 
         replays = spending.replay is not None
         server = self.server(needs_key=not replays)
+        inside = None if replays else self._inside
+        if beside is not None:
+            return beside.beside(server, inside.load() if inside is not None else None)
         budget = Budget.of(spending, spent, server.prices)
         cache = Cache() if spending.cache and not replays else None
         trace: Recorder | Replayer | None = None
@@ -322,11 +370,21 @@ class Judge:
         elif spending.record is not None:
             trace = Recorder(spending.record)
         try:
-            return Engine(server, cache=cache, budget=budget, trace=trace, answered=bool(spent.get("output_tokens")))
+            sender = inside.load() if inside is not None else None
+            answered = bool(spent.get("output_tokens"))
+            return Engine(server, cache=cache, budget=budget, trace=trace, answered=answered, sender=sender)
         except UserError:
             if trace is not None:
                 trace.close()  # or the next metric of this process could not record
             raise
+
+
+def _without_explanation(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The schema of an answer that is asked for again: reminders ask for what could not be read, not for reasons."""
+    if schema is None or "explanation" not in schema.get("properties", {}):
+        return schema
+    properties = {name: kind for name, kind in schema["properties"].items() if name != "explanation"}
+    return {**schema, "properties": properties, "required": list(properties)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from calf.errors import OptionError
-from calf.judges.answers import Unread, answer_of, objects
 from calf.judges.base import Judge
-from calf.judges.parse import read_verdict
 from calf.judges.prompt import Prompt, choose
-from calf.judges.tokens import shares_at
-from calf.types import LABELS, Failure, Opinion
+from calf.judges.verdicts import combined, explanation_of, shares_of, verdict_in, verdict_schema
+from calf.types import Failure, Opinion
 
 if TYPE_CHECKING:
     from calf.decide import OrderChoice
-    from calf.engine.request import Choice, Request
+    from calf.engine.request import Request
     from calf.judges.base import Read
     from calf.metrics.base import Pair
     from calf.types import Verdict
 
 __all__ = ["PairwiseJudge", "PairwiseJudgeWithoutReference"]
-
-_VERDICT = {"type": "string", "enum": ["A", "B", "same"]}
-
-# Where the prompts' forms of a verdict begin: "verdict": "A", Verdict: A, [[A]]; or an answer of one word.
-_PLACE = re.compile(
-    r"(?:(?:\"verdict\"\s*:\s*\"\s*|^[\s*#]*(?:Final )?Verdict\s*[:：][\s*]*|\[\[\s*)(?=(?:A|B|same)\b)"
-    r"|\A[\s*]*(?=(?:A|B|same)\W*\Z))(\w)",
-    re.M,
-)
 
 
 class PairwiseJudge(Judge):
@@ -76,19 +64,13 @@ class PairwiseJudge(Judge):
         self.explain = explain
         self.samples = samples
         self.combine = combine
-        properties = {"explanation": {"type": "string"}, "verdict": _VERDICT} if explain else {"verdict": _VERDICT}
-        self._schema = {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+        self._schema = verdict_schema(explain)
 
     async def judge_one(self, item: Pair) -> Opinion | Failure:
         """What the model says of two responses, in the order in which they are shown."""
         (request,) = self.forecast(item)
         prompt = choose(item.language, self._english, self._chinese)
-        read: Read[Verdict] | Failure = await self.read(request, _reader, prompt)
+        read: Read[Verdict] | Failure = await self.read(request, verdict_in, prompt)
         return read if isinstance(read, Failure) else self._opinion(read)
 
     def forecast(self, item: Pair) -> list[Request]:
@@ -108,69 +90,17 @@ class PairwiseJudge(Judge):
         ]
 
     def _opinion(self, read: Read[Verdict]) -> Opinion:
-        known = [_probabilities(*pair) for pair in zip(read.choices, read.values, strict=True)]
+        known = [shares_of(*pair) for pair in zip(read.choices, read.values, strict=True)]
         if "logprobs" not in self.honours:
             known = [None] * len(known)  # what a server gives unasked is not relied on
-        each = [shares or _certain(verdict) for shares, verdict in zip(known, read.values, strict=True)]
-        a, b, same = (sum(column) / len(each) for column in zip(*each, strict=True))
-        if self.combine == "mean":
-            verdict: Verdict = "response_a" if a - b > 0.5 else "response_b" if b - a > 0.5 else "same"
-        else:
-            verdict = _most(read.values)
-        probabilities = (a, b, same) if self.samples > 1 or known[0] is not None else None
+        verdict, shares = combined(read.values, known, self.combine)
+        probabilities = shares if self.samples > 1 or known[0] is not None else None
         # The first explanation that ends as the whole does.
         chosen = read.values.index(verdict) if verdict in read.values else 0
-        return Opinion(verdict, probabilities, _explanation(read.choices[chosen]), read.usage, read.seconds)
+        return Opinion(verdict, probabilities, explanation_of(read.choices[chosen]), read.usage, read.seconds)
 
 
 class PairwiseJudgeWithoutReference(PairwiseJudge):
     """An LLM that compares two responses, without the reference: one is better, or they are the same."""
 
     needs_reference = False
-
-
-def _reader(choice: Choice) -> Verdict | Unread:
-    return read_verdict(choice.text, choice.finish)
-
-
-def _meaning(text: str) -> Verdict | None:
-    """The verdict that a token begins."""
-    word = re.match(r"[A-Za-z]+", text)
-    if word is None:
-        return None
-    if word[0] in ("A", "B"):
-        return "response_a" if word[0] == "A" else "response_b"
-    return "same" if "same".startswith(word[0].lower()) and word[0] != "S" else None
-
-
-def _probabilities(choice: Choice, verdict: Verdict) -> tuple[float, float, float] | None:
-    """Of A, B and same, as the token of the verdict says; None if that token is another verdict's."""
-    shares = shares_at(choice, _PLACE, _meaning)
-    if shares is None or shares.get(verdict, 0.0) == 0:
-        return None
-    a, b, same = (shares.get(label, 0.0) for label in LABELS)
-    return a, b, same
-
-
-def _certain(verdict: Verdict) -> tuple[float, float, float]:
-    a, b, same = (float(label == verdict) for label in LABELS)
-    return a, b, same
-
-
-def _most(verdicts: tuple[Verdict, ...]) -> Verdict:
-    counts = {label: verdicts.count(label) for label in LABELS}
-    best = [label for label in LABELS if counts[label] == max(counts.values())]
-    return best[0] if len(best) == 1 else "same"
-
-
-def _explanation(choice: Choice) -> str | None:
-    """What the answer says besides its verdict, else the reasoning that the server shows apart."""
-    text = answer_of(choice.text, choice.finish)
-    if isinstance(text, Unread):
-        return choice.reasoning
-    for found in objects(text):
-        for key, value in found.value:
-            if key == "explanation" and isinstance(value, str):
-                return value.strip()
-    bare = re.fullmatch(r"[\s`*]*(?:json)?\s*(?:\{[^{}]*\}|[^\n]{0,40})[\s`]*", text) is not None
-    return choice.reasoning if bare else text

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENTRY_POINTS",
     "HUGGING_FACE",
+    "TRAINED",
     "Definition",
     "definition_files",
     "find_definition",
@@ -30,7 +31,8 @@ __all__ = [
 
 ENTRY_POINTS = "calf.metrics"
 HUGGING_FACE = "hf:"
-_KEYS = {"adapter", "summary", "parameters", "options", "files"}
+TRAINED = "trained:"
+_KEYS = {"adapter", "summary", "verified", "parameters", "options", "files"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Definition:
         adapter: `package.module:Name` or `path/to/file.py:Name`.
         origin: "built-in", "workspace", "plug-in DISTRIBUTION VERSION" or "code".
         parameters: constructor arguments that are fixed here.
-        files: of these, the ones that are texts of files (prompts), by name; the signature has their digest.
+        files: of these, the ones that are texts of files (prompts) or tables of such, by name; the signature has their
+            digest.
         options: defaults that a user may override.
+        verified: whether its answers were seen with the weights that it is made for.
     """
 
     name: str
@@ -52,13 +56,14 @@ class Definition:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     files: frozenset[str] = frozenset()
+    verified: bool = True
 
 
 def find_definition(name: str, seen: tuple[str, ...] = ()) -> Definition:
     """What `name` stands for.
 
     Args:
-        name: a metric's name, an adapter, or `hf:` and a module of Hugging Face's evaluate.
+        name: a metric's name, an adapter, `hf:` and a module of Hugging Face's evaluate, or `trained:` and a folder.
         seen: names on the way here, to find circles.
 
     Raises:
@@ -67,6 +72,9 @@ def find_definition(name: str, seen: tuple[str, ...] = ()) -> Definition:
     """
     if name.startswith(HUGGING_FACE):
         return from_hugging_face(name, Path.cwd())
+    if name.startswith(TRAINED):
+        folder = {"folder": str(Path(name.removeprefix(TRAINED)).expanduser())}
+        return Definition(name, "calf.metrics.trained:TrainedEvaluator", "code", parameters=folder)
     if ":" in name:
         return Definition(name, name, "code")
     files = definition_files()
@@ -111,8 +119,11 @@ def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Defini
     parameters, options, files = (table.get(key, {}) for key in ("parameters", "options", "files"))
     if not all(isinstance(part, dict) for part in (parameters, options, files)):
         raise DataError("'parameters', 'options' and 'files' must be tables", path)
-    parameters = {**parameters, **{key: _text_of(value, path) for key, value in files.items()}}
+    parameters = {**parameters, **{key: _texts_of(value, path) for key, value in files.items()}}
     summary = str(table.get("summary", ""))
+    verified = table.get("verified", True)
+    if not isinstance(verified, bool):
+        raise DataError("'verified' must be true or false", path)
     if ":" not in adapter or adapter.startswith(HUGGING_FACE):
         if adapter in (*seen, name):
             raise DataError(f"the adapter {adapter!r} leads back to itself", path)
@@ -121,11 +132,19 @@ def read_definition(name: str, path: Path, seen: tuple[str, ...] = ()) -> Defini
         return Definition(
             name, base.adapter, origin_of(path), summary or base.summary,
             {**base.parameters, **parameters}, {**base.options, **options}, base.files | set(files),
+            verified and base.verified,
         )  # fmt: skip
     module, _, attribute = adapter.rpartition(":")
     if module.endswith(".py"):
         adapter = f"{(path.parent / module).resolve()}:{attribute}"
-    return Definition(name, adapter, origin_of(path), summary, parameters, options, frozenset(files))
+    return Definition(name, adapter, origin_of(path), summary, parameters, options, frozenset(files), verified)
+
+
+def _texts_of(file: Any, definition: Path) -> Any:
+    """The text of a file, or of a table of files the same table of texts."""
+    if isinstance(file, dict):
+        return {key: _texts_of(value, definition) for key, value in file.items()}
+    return _text_of(file, definition)
 
 
 def _text_of(file: Any, definition: Path) -> str:

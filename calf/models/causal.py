@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import OptionError, UserError
+from calf.models.chat import DATE, SAME_DATE
 from calf.models.folder import read_config
 from calf.models.likelihood import load_model, load_tokenizer, log_probabilities, plain_ids
 from calf.models.quiet import reason
@@ -17,16 +18,12 @@ if TYPE_CHECKING:
 
     from calf.models.folder import Weights
 
-__all__ = ["Causal", "PromptTokens", "window_of"]
+__all__ = ["Causal", "PromptTokens", "blocks", "window_of"]
 
 _BLOCK = 512  # tokens run at once: bounds the memory that logits over a large vocabulary take
 _DEFAULT_WINDOW = 2048  # of models without a limit of their own (BLOOM): what they were trained with
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length")
 _PLACE = "CALFxTEXTxHERE"  # stands for the prompt while a chat template is filled
-
-# A template that names today's date would give other scores tomorrow; this is the date that Llama 3's falls back to.
-_DATE = "26 Jul 2024"
-_SAME_DATE = "{% macro strftime_now(format) %}" + _DATE + "{% endmacro %}"
 
 
 def window_of(weights: Weights) -> int:
@@ -152,14 +149,14 @@ class Causal:
 
         with torch.inference_mode():
             kept = None
-            for block in _blocks(prompt[:-1]):
+            for block in blocks(prompt[:-1]):
                 kept = self._run(block, kept, **self._last_only).past_key_values
             return [self._mean(prompt[-1], response, copy.deepcopy(kept)) for response in responses]
 
     def _mean(self, last: int, response: Sequence[int], kept: Any) -> float:
         total = 0.0
         inputs = [last, *response[:-1]]
-        for block, chosen in zip(_blocks(inputs), _blocks(response), strict=True):
+        for block, chosen in zip(blocks(inputs), blocks(response), strict=True):
             output = self._run(block, kept)
             kept = output.past_key_values
             total += log_probabilities(output.logits[0], chosen)
@@ -183,10 +180,10 @@ class Causal:
         try:
             filled = self.tokenizer.apply_chat_template(
                 [{"role": "user", "content": _PLACE}],
-                chat_template=_SAME_DATE + self.tokenizer.get_chat_template(),
+                chat_template=SAME_DATE + self.tokenizer.get_chat_template(),
                 tokenize=False,
                 add_generation_prompt=True,
-                date_string=_DATE,
+                date_string=DATE,
             )
         except Exception as error:  # a template is a program
             raise UserError(f"model {name!r}: its chat template fails: {reason(error)}") from error
@@ -200,5 +197,6 @@ class Causal:
         return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=False)["input_ids"])
 
 
-def _blocks(ids: Sequence[int]) -> list[Sequence[int]]:
+def blocks(ids: Sequence[int]) -> list[Sequence[int]]:
+    """The tokens in parts that are small enough to be run at once."""
     return [ids[at : at + _BLOCK] for at in range(0, len(ids), _BLOCK)]

@@ -85,7 +85,9 @@ def load_tokenizer(weights: Weights, *, code: bool) -> Any:
     return tokenizer
 
 
-def load_model(weights: Weights, kind: Literal["causal", "seq2seq"], device: str, *, half: bool, code: bool) -> Any:
+def load_model(
+    weights: Weights, kind: Literal["causal", "seq2seq", "classifier"], device: str, *, half: bool, code: bool
+) -> Any:
     """The model with its head, in float32, or in bfloat16 if `half`: its range is float32's, no model overflows in it.
 
     Raises:
@@ -93,14 +95,18 @@ def load_model(weights: Weights, kind: Literal["causal", "seq2seq"], device: str
             (transformers would draw them at random).
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    import transformers
 
     options: dict[str, Any] = {"trust_remote_code": code, "local_files_only": True}
-    loader: Any = AutoModelForCausalLM if kind == "causal" else AutoModelForSeq2SeqLM
+    loader: Any = {
+        "causal": transformers.AutoModelForCausalLM,
+        "seq2seq": transformers.AutoModelForSeq2SeqLM,
+        "classifier": transformers.AutoModelForSequenceClassification,
+    }[kind]
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(weights.folder, **options)
-            right = bool(config.is_encoder_decoder) == (kind == "seq2seq")
+            config = transformers.AutoConfig.from_pretrained(weights.folder, **options)
+            right = kind == "classifier" or bool(config.is_encoder_decoder) == (kind == "seq2seq")
             if right:
                 model, report = loader.from_pretrained(weights.folder, output_loading_info=True, **options)
     except Exception as error:  # as above

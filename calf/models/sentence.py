@@ -96,7 +96,7 @@ class SentenceEncoder(Encoder):
     ) -> None:
         self._sentences = sentences
         self._code = code
-        settings = (sentences.pooling, sentences.prefix, sentences.window, sentences.lower)
+        settings = (sentences.pooling, sentences.prefix, sentences.window, sentences.lower, *(["code"] if code else []))
         super().__init__(
             sentences.weights, ("sentence", *settings), long=long, device=device, half=half, kept=kept
         )  # fmt: skip

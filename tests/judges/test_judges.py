@@ -301,6 +301,16 @@ def test_an_unreadable_answer_is_asked_for_again_with_the_reminder() -> None:
     assert second[-1]["content"].startswith("No verdict could be read")
 
 
+def test_what_is_asked_again_needs_no_explanation() -> None:
+    long = {"finish_reason": "length", "message": {"content": '{"explanation": "On and on and'}}
+    with ScriptedServer(answer=lambda body: '{"verdict": "B"}' if len(body["messages"]) > 2 else long) as server:
+        (outcome,) = ask(made("judge-pairwise-cot", server.url, structured="json_schema"), [pair()])
+    assert outcome.verdict == "response_b"
+    schemas = [seen.body["response_format"]["json_schema"]["schema"] for seen in server.seen]
+    assert [list(schema["properties"]) for schema in schemas] == [["explanation", "verdict"], ["verdict"]]
+    assert [schema["required"] for schema in schemas] == [["explanation", "verdict"], ["verdict"]]
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "raw"),
     [

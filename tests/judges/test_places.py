@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calf.judges import geval, pairwise
+from calf.judges import geval, verdicts
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from calf.judges import geval, pairwise
     ],
 )
 def test_verdicts(text: str, rest: str | None) -> None:
-    places = [text[match.start(1) :] for match in pairwise._PLACE.finditer(text)]
+    places = [text[match.start(1) :] for match in verdicts._PLACE.finditer(text)]
     assert places == ([] if rest is None else [rest])
 
 
