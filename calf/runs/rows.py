@@ -242,24 +242,30 @@ _MOST_FLOORS = 32
 _floors: dict[tuple[str, str, str, int, View], list[Row]] = {}  # the metrics of one command share their floors
 
 
+_TOGETHER = 100_000
+"""So many comparisons at most have the rows of all floors made side by side, which takes memory for each of them."""
+
+
 def _judge_floors(dataset: Dataset, whole: Dataset, seed: int, view: View) -> list[Row]:
-    decided = _decide_floors(dataset, whole, seed)
-    each = [
+    each = (
         _of_decisions(name, dataset, decisions, order="given", view=view, scales=None, floor=True, beyond=None)
-        for name, decisions in decided.items()
-    ]
+        for name, decisions in _decide_floors(dataset, whole, seed)
+    )
+    if len(dataset) > _TOGETHER:  # there slices have as many pools of groups as there are, hence the same resamples
+        return [row for rows in each for row in rows]
     # Slice by slice, since all floors share a slice's resamples, and those of all slices are too many to keep.
     by_slice = list(zip(*each, strict=True))
     return [row for rows in zip(*by_slice, strict=True) for row in rows]
 
 
-def _decide_floors(dataset: Dataset, whole: Dataset, seed: int) -> dict[str, Decisions]:
-    """What each of `FLOORS` decides, by name."""
+def _decide_floors(dataset: Dataset, whole: Dataset, seed: int) -> Iterator[tuple[str, Decisions]]:
+    """Each of `FLOORS`, and what it decides."""
     if isinstance(dataset, StreamedDataset):
-        return {name: decide_floor(name, dataset, whole, seed) for name in FLOORS}
+        for name in FLOORS:
+            yield name, decide_floor(name, dataset, whole, seed)
+        return
     preparation = Preparation(whole.comparisons, seed)
     once = dict.fromkeys((c.id for c in dataset), 1)
-    decided = {}
     for name in FLOORS:
         metric = load_floor(name)
         prepare(metric, preparation)
@@ -267,5 +273,4 @@ def _decide_floors(dataset: Dataset, whole: Dataset, seed: int) -> dict[str, Dec
         for part in execute(metric, plan(metric, dataset.comparisons, "given", 1), preparation):
             outcomes.update(part)
         judgments = assemble(metric, dataset.comparisons, "given", once, outcomes)
-        decided[name] = decide(dataset.ids, judgments, "given", None, metric.kind)
-    return decided
+        yield name, decide(dataset.ids, judgments, "given", None, metric.kind)
