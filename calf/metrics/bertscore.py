@@ -99,10 +99,10 @@ class BertScore(EmbeddingMetric[Choice]):
         self._token_weights[language] = idf_weights(references) if self.idf else Weights()
 
     def compare(self, language: str, reference: TextVectors, response: TextVectors) -> float | Failure:
-        """The chosen value; a failure of kind `bad_output` where idf leaves a text no weight at all."""
+        """The chosen value; a failure of kind `bad_output` where no token of a text has any weight."""
         values = match(reference, response, self._token_weights[language], self._device)
         if not all(map(math.isfinite, values)):
-            return Failure("bad_output", "every token of the reference or the response has idf weight 0")
+            return Failure("bad_output", "no token of the reference or the response has any weight")
         return self._chosen(language, values)
 
     def empty(self, language: str) -> float:

@@ -46,7 +46,7 @@ class TokenEncoder(Encoder):
     ) -> None:
         self._choice = choice
         self._code = code
-        identity = ("tokens", choice.layer, choice.window)
+        identity = ("tokens", choice.layer, choice.window, *(["code"] if code else []))
         super().__init__(choice.weights, identity, long=long, device=device, half=half, kept=kept)
 
     def load_model(self) -> Any:

@@ -216,6 +216,7 @@ class EvaluateModule:
         """How many responses it is asked about at once."""
         if self._most == 1 or len(alone) < 2:
             return 1
+        alone = [*alone[1::2], *alone[::2]]  # a module that sorts by length, and answers so, must not go unnoticed
         try:
             together = self._numbers(self._compute([probe for probe, _ in alone]), len(alone))
         except (Exception, SystemExit):  # what it cannot do together it does alone

@@ -8,11 +8,12 @@ import logging
 import multiprocessing
 import tempfile
 import time
-from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+import calf
 from calf.errors import StoppedError, UserError
-from calf.runs.executors import KEPT, Workers
+from calf.runs.executors import KEPT, Workers, interrupts_held
 from calf.runs.troubles import describe_error
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_dask(setup: Setup, jobs: int, address: str) -> Iterator[Workers]:
         address: of a cluster that is there; "" for one of its own.
 
     Raises:
-        UserError: none answers there, or it has no workers.
+        UserError: none answers there, it has no workers, or they lack CALF.
         StoppedError: one of its own cannot be started.
     """
     with contextlib.ExitStack() as stack:
@@ -47,7 +48,13 @@ def open_dask(setup: Setup, jobs: int, address: str) -> Iterator[Workers]:
         threads = _threads_of(client)
         if not threads:
             raise UserError(f"the Dask cluster at {address} has no workers; start some with: dask worker {address}")
-        given = client.scatter(setup, broadcast=True, hash=False)
+        try:
+            given = client.scatter(setup, broadcast=True, hash=False)
+        except Exception as error:  # of any kind: it is the workers' own
+            raise UserError(
+                f"the Dask workers cannot take the metric: {' '.join(str(error).split())}; each needs CALF "
+                f"{calf.__version__}, and what this metric needs"
+            ) from None
         executor = client.get_executor(pure=False)
         try:
             yield _Dask(executor, given, threads, client)
@@ -132,26 +139,42 @@ def _own_cluster(jobs: int) -> Iterator[Any]:
         tempfile.TemporaryDirectory(prefix="calf-dask-", ignore_cleanup_errors=True) as folder,
         # A worker that died once would die again on the same chunk: the run says so at once.
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        ThreadPoolExecutor(1) as beside,
     ):
+        starting = beside.submit(_start, jobs, folder)  # an interrupt ends the wait for it, not what it is at
         try:
-            cluster = _distributed().LocalCluster(
-                n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,
-                dashboard_address=_ANY_PORT, worker_dashboard_address=_ANY_PORT, local_directory=folder,
-                silence_logs=logging.CRITICAL,
-            )  # fmt: skip
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise StoppedError(f"a local Dask cluster cannot be started: {describe_error(error)}") from None
-        try:
-            with _distributed().Client(cluster, set_as_default=False) as client:
-                client.run(_ignore_interrupts)
-                yield client
+            try:
+                _, client = starting.result()
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise StoppedError(f"a local Dask cluster cannot be started: {describe_error(error)}") from None
+            yield client
         except BaseException:
+            wait([starting])
             for process in set(multiprocessing.active_children()) - before:
                 process.kill()  # nobody waits for chunks that are not wanted any more
             raise
         finally:
-            with contextlib.suppress(Exception):  # nothing of it is wanted any more
-                cluster.close(timeout=_CLOSE_SECONDS)
+            if starting.exception() is None:
+                for opened in reversed(starting.result()):
+                    with contextlib.suppress(Exception):  # nothing of it is wanted any more
+                        opened.close(timeout=_CLOSE_SECONDS)
+
+
+def _start(jobs: int, folder: str) -> tuple[Any, Any]:
+    """A cluster, with its files in a folder, and a client of it."""
+    with interrupts_held():
+        cluster = _distributed().LocalCluster(
+            n_workers=jobs, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,
+            dashboard_address=_ANY_PORT, worker_dashboard_address=_ANY_PORT, local_directory=folder,
+            silence_logs=logging.CRITICAL,
+        )  # fmt: skip
+    try:
+        client = _distributed().Client(cluster, set_as_default=False)
+        client.run(_ignore_interrupts)
+    except BaseException:
+        cluster.close(timeout=_CLOSE_SECONDS)
+        raise
+    return cluster, client
 
 
 def _ignore_interrupts() -> None:
@@ -168,7 +191,9 @@ def _quiet() -> Iterator[None]:
     import dask
 
     _distributed()  # which sets up the loggers when it is imported first
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    roots = ("distributed", "tornado", "asyncio")  # some of those below have levels of their own
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in roots]
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import multiprocessing
+import signal
 import uuid
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import calf
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from calf.metrics.registry import LoadedMetric
     from calf.runs.plan import Outcome, Unit
 
-__all__ = ["KEPT", "Workers", "check_executor", "open_workers", "reach"]
+__all__ = ["KEPT", "Workers", "check_executor", "interrupts_held", "open_workers", "reach"]
 
 LOCAL, DASK = "local", "dask"
 
@@ -210,6 +212,23 @@ def _size_of(unit: Unit) -> int:
 
 
 @contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Holds interrupts of this thread back until the block ends; processes that are started in it never hear of any.
+
+    Ctrl-C reaches them too, and one that is not up yet would tell of it by a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which, when it is started later, lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def _local(setup: Setup, jobs: int) -> Iterator[Workers]:
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
@@ -241,7 +260,8 @@ class _Processes(Workers):
         return [child for child in multiprocessing.active_children() if child not in self._before]
 
     def submit(self, chunk: list[Unit]) -> Future[Any]:
-        future = super().submit(chunk)
+        with interrupts_held():
+            future = super().submit(chunk)
         self._started.update(self.processes())
         return future
 

@@ -1,12 +1,14 @@
 """Judges a streamed dataset part by part, so that neither its texts nor its judgments are ever all in memory.
 
-Each part (5,000 rows) becomes one file of scores, written at once when all of it is judged: a run that was stopped
-continues with the parts that are not there. A response that occurs again in its part is judged once.
+Each part (5,000 rows) becomes one file of scores, written when all of it is judged, and before that every half minute
+and when the run stops: the next one continues with what is not there. A response that occurs again in its part is
+judged once, unless the run stopped between the two.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, overload
@@ -17,7 +19,7 @@ from calf.decide import Decisions, Judgment, decide
 from calf.errors import DataError
 from calf.runs.conclude import write_conclusion
 from calf.runs.execute import execute
-from calf.runs.plan import Unit, assemble, plan
+from calf.runs.plan import Unit, assemble, plan, precluded
 from calf.runs.rows import View, floor_rows, people_rows, rows_of_decisions
 from calf.runs.run import Run
 from calf.runs.scores import join_scores, read_scores, write_scores
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["StreamedRun", "can_stream"]
 
 
+_KEEP_SECONDS = 30.0  # what a killed process may lose
+
+
 def can_stream(metric: LoadedMetric, repeat: int) -> bool:
     """Whether a metric can judge a dataset part by part: it must need to see nothing of the whole before."""
     sees = not hasattr(metric.cls, "prepare") or metric.traits.examples_suffice
@@ -49,12 +54,19 @@ def can_stream(metric: LoadedMetric, repeat: int) -> bool:
 
 @dataclass(slots=True)
 class _Open:
-    """A part that is being judged: its comparisons that are not judged yet, and what is known of them."""
+    """A part that is being judged: its comparisons that are not kept yet, and what is known of them.
+
+    Attributes:
+        waiting: the units without outcomes.
+        outcomes: of the others.
+        new: those of them that came since something of the part was kept.
+    """
 
     part: Part
     comparisons: Sequence[Comparison]
     waiting: set[str]
     outcomes: dict[str, Outcome]
+    new: dict[str, Outcome]
 
 
 class StreamedRun:
@@ -98,48 +110,90 @@ class StreamedRun:
         session: Session,
         advance: Callable[[int], None],
     ) -> None:
-        """Judges what is missing, and keeps each part when it is complete.
+        """Judges what is missing, and keeps it part by part; when it is stopped, also what it has of a part.
 
         Args:
             todo: what `missing` said.
             advance: is told how many comparisons are done.
         """
         opened: dict[int, _Open] = {}
-        self._folder.parts.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(
-            execute(metric, self._units(metric, todo, opened), preparation, jobs, executor)
-        ) as outcomes:
-            for found in outcomes:
-                for name, outcome in found.items():
-                    start, _, key = name.partition("/")
-                    part = opened[int(start)]
-                    part.outcomes[key] = outcome
-                    part.waiting.discard(key)
-                    if isinstance(outcome, Failure):
-                        self.messages.setdefault(outcome.kind, outcome.message)
-                for done in [place for place, part in opened.items() if not part.waiting]:
-                    part = opened.pop(done)
-                    self._finish(metric, part)
-                    session.add(part.outcomes)
-                    advance(len(part.comparisons))
 
-    def _units(self, metric: LoadedMetric, todo: Mapping[int, int], opened: dict[int, _Open]) -> Iterator[Unit]:
+        def keep(start: int) -> None:
+            here = opened[start]
+            done = self._complete(metric, here)
+            if done:
+                self._write(metric, here.part, done, here.outcomes)
+                names = {comparison.id for comparison in done}
+                here.comparisons = [comparison for comparison in here.comparisons if comparison.id not in names]
+                advance(len(done))
+            session.add(here.new)
+            here.new = {}
+            if not here.comparisons:
+                del opened[start]
+
+        self._folder.parts.mkdir(parents=True, exist_ok=True)
+        units = self._units(metric, todo, opened, keep)
+        kept = time.monotonic()
+        try:
+            with contextlib.closing(execute(metric, units, preparation, jobs, executor)) as outcomes:
+                for found in outcomes:
+                    for name, outcome in found.items():
+                        start, _, key = name.partition("/")
+                        self._take(opened[int(start)], key, outcome)
+                    late = time.monotonic() - kept > _KEEP_SECONDS
+                    for place in [place for place, part in opened.items() if late or not part.waiting]:
+                        keep(place)
+                    if late:
+                        kept = time.monotonic()
+        finally:
+            for place in list(opened):
+                keep(place)
+
+    def _units(
+        self, metric: LoadedMetric, todo: Mapping[int, int], opened: dict[int, _Open], keep: Callable[[int], None]
+    ) -> Iterator[Unit]:
+        """What the metric can be asked; parts of which it can be asked nothing are kept on the way."""
         for part, comparisons in self._whole.read(lambda part: part.start in todo):
             wanted = self._missing(part, self._kept(part))
             left = [comparison for comparison in comparisons if comparison.id in wanted]
-            units = plan(metric, left, self._order, 1)
-            opened[part.start] = _Open(part, left, {unit.key for unit in units}, {})
-            for unit in units:
+            units = {unit.key: unit for unit in plan(metric, left, self._order, 1)}
+            here = opened[part.start] = _Open(part, left, set(units), {}, {})
+            for unit in units.values():
+                failure = precluded(metric, unit.item)
+                if failure is not None:
+                    self._take(here, unit.key, failure)
+            if not here.waiting:
+                keep(part.start)
+            for unit in [units[key] for key in units if key in here.waiting]:
                 yield Unit(f"{part.start}/{unit.key}", unit.item)
 
-    def _finish(self, metric: LoadedMetric, part: _Open) -> None:
-        once = dict.fromkeys((c.id for c in part.comparisons), 1)
-        judged = assemble(metric, part.comparisons, self._order, once, part.outcomes)
+    def _take(self, part: _Open, key: str, outcome: Outcome) -> None:
+        part.outcomes[key] = part.new[key] = outcome
+        part.waiting.discard(key)
+        if isinstance(outcome, Failure):
+            self.messages.setdefault(outcome.kind, outcome.message)
+
+    def _complete(self, metric: LoadedMetric, here: _Open) -> Sequence[Comparison]:
+        """The comparisons of a part of which every outcome is known."""
+        if not here.waiting:
+            return here.comparisons
+        return [
+            comparison
+            for comparison in here.comparisons
+            if not any(unit.key in here.waiting for unit in plan(metric, [comparison], self._order, 1))
+        ]
+
+    def _write(
+        self, metric: LoadedMetric, part: Part, comparisons: Sequence[Comparison], outcomes: Mapping[str, Outcome]
+    ) -> None:
+        """Puts these comparisons' judgments to what is kept of the part."""
+        once = dict.fromkeys((c.id for c in comparisons), 1)
+        judged = assemble(metric, comparisons, self._order, once, outcomes)
         by_id: dict[str, list[Judgment]] = {}
-        for judgment in (*(j for j in self._kept(part.part) if j.id not in once), *judged):
+        for judgment in (*(j for j in self._kept(part) if j.id not in once), *judged):
             by_id.setdefault(judgment.id, []).append(judgment)
-        ids = self._whole.columns.ids[part.part.start : part.part.stop]
-        write_scores(self._path(part.part), [judgment for name in ids for judgment in by_id.get(name, ())])
+        ids = self._whole.columns.ids[part.start : part.stop]
+        write_scores(self._path(part), [judgment for name in ids for judgment in by_id.get(name, ())])
 
     def _path(self, part: Part) -> Path:
         return self._folder.parts / f"{part.start:09d}.csv"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from calf.types import Failure
+from calf.types import Failure, Opinion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,9 @@ __all__ = ["describe_error", "redact"]
 
 
 def redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
-    """A failure without the secrets that a server or an exception may have repeated."""
+    """A failure, or a transcript, without the secrets that a server or an exception may have repeated."""
+    if isinstance(outcome, (Failure, Opinion)) and outcome.transcript:
+        outcome = dataclasses.replace(outcome, transcript=_without(outcome.transcript, secrets))
     if not isinstance(outcome, Failure):
         return outcome
     message, raw = outcome.message, outcome.raw
@@ -25,6 +27,18 @@ def redact(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
         message = message.replace(secret, "(hidden)")
         raw = None if raw is None else raw.replace(secret, "(hidden)")
     return dataclasses.replace(outcome, message=message, raw=raw)
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """A value that JSON can hold, without secrets in its texts."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "(hidden)")
+    elif isinstance(value, dict):
+        return {key: _without(part, secrets) for key, part in value.items()}
+    elif isinstance(value, (list, tuple)):
+        return type(value)(_without(part, secrets) for part in value)
+    return value
 
 
 def describe_error(error: BaseException, secrets: Sequence[str] = ()) -> str:

@@ -114,11 +114,26 @@ def test_groups_by_batches(load: Any) -> None:
         (["same"], ["same"], ["1", "2"], "there are 2 groups for 1 references"),
         (["same", "same"], ["same"], None, "Mismatch in the number of predictions"),
         ([1.0], ["same"], None, "don't match the expected format"),
+        ([], [], None, "there are no predictions"),
     ],
 )
 def test_bad_input_is_said(load: Any, predictions: Any, references: Any, groups: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load().compute(predictions=predictions, references=references, groups=groups)
+
+
+def test_a_failure_may_be_none_wherever_it_stands(load: Any) -> None:
+    for predictions in (["same", None], [None, "same"]):
+        result = load().compute(predictions=predictions, references=["same", "same"])
+        assert (result["accuracy"], result["coverage"]) == (0.5, 0.5)
+
+
+def test_bad_input_does_not_spoil_the_next(load: Any) -> None:
+    module = load()
+    for predictions in ([0, 1], "same", [[1.0, 2.0], "same"], ["same", "A"]):
+        with pytest.raises(ValueError, match=r"."):
+            module.compute(predictions=predictions, references=["same", "response_a"])
+        assert module.compute(predictions=["same"], references=["same"])["n"] == 1
 
 
 def test_an_unknown_configuration_is_said(load: Any) -> None:

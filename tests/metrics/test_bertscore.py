@@ -13,7 +13,10 @@ from model_fixtures import needs_models, write_tiny_bert, write_tiny_roberta
 from calf.errors import DataError, OptionError, UserError
 from calf.metrics.base import Preparation, Response
 from calf.metrics.bertscore import BertScore
+from calf.metrics.bertscore_choice import Choice
+from calf.metrics.bertscore_encoder import TokenEncoder
 from calf.metrics.registry import load_metric
+from calf.models.folder import Weights
 from calf.models.packaged import packaged_weights
 from calf.types import Comparison, Failure, Score
 
@@ -427,3 +430,19 @@ def test_scores_are_finite_numbers(tiny: Path) -> None:
         isinstance(value, float) and math.isfinite(value)
         for value in scores(BertScore(str(tiny), 3), comparisons([("a b c", text) for text in ("a", "z", "q q q")]))
     )
+
+
+def test_vectors_of_a_models_own_code_are_kept_apart(tmp_path: Path) -> None:
+    choice = Choice(Weights("owner/m", tmp_path, "commit"), 1, 512, None)  # of the hub: one commit, with or without
+    encoders = [
+        TokenEncoder(choice, code=code, long="truncate", device="cpu", half=False, kept=None) for code in (False, True)
+    ]
+    assert len({encoder._keys("a text") for encoder in encoders}) == 2
+
+
+def test_a_text_of_markers_alone_is_a_failure_that_says_so(tiny: Path) -> None:
+    marker, text = scores(BertScore(str(tiny), 2, keep=False), comparisons([("a b", "[SEP]"), ("a b", "a b")]))
+    assert isinstance(marker, Failure)
+    assert marker.kind == "bad_output"
+    assert "idf" not in marker.message
+    assert text == pytest.approx(1)

@@ -145,6 +145,13 @@ def test_scores_that_depend_on_the_batch_are_asked_for_one_by_one(
     ]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scores_in_the_order_of_lengths_are_not_taken_for_those_of_the_responses(write: Write, sign: int) -> None:
+    spec = write(f"""
+        return {{"score": sorted((float(len(p)) for p in inputs["predictions"]), key=lambda n: {sign} * n)}}""")
+    assert list(ready(spec).score(items("aa", "a", "aaa"))) == [2.0, 1.0, 3.0]
+
+
 def test_even_the_last_digits_do_not_depend_on_the_batch(write: Write) -> None:
     spec = write('        return [len(p) + 1e-9 * count for p in inputs["predictions"]]')
     assert list(ready(spec).score(items("a", "aa"))) == [1 + 1e-9, 2 + 1e-9]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +34,7 @@ pytest.importorskip("distributed")
 METRICS = '''
 import os
 import pathlib
+import signal
 import time
 
 
@@ -61,6 +66,16 @@ class Slow:
     def score(self, items):
         time.sleep(0.3)
         return [len(item.response) for item in items]
+
+
+class Held:
+    """1 where an interrupt does not reach the process, from its start on."""
+
+    needs_reference = False
+    batch_size = 1
+
+    def score(self, items):
+        return [float(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())) for item in items]
 
 
 class Dies:
@@ -240,4 +255,53 @@ def test_more_workers_than_chunks_is_no_death(metrics: Path, monkeypatch: pytest
     monkeypatch.setattr(executors, "_POLL_SECONDS", 0.1)
     monkeypatch.setattr(executors, "_FIRST_CHUNK", 1_000_000)
     run = evaluate(f"{metrics}:Slow", "sample", limit=1, jobs=3)
-    assert run.judgments and not run.failures
+    assert run.judgments
+    assert not run.failures
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="not on this system")
+@pytest.mark.parametrize("executor", ["local", "dask"])
+def test_workers_never_hear_of_an_interrupt(executor: str, metrics: Path) -> None:
+    run = evaluate(f"{metrics}:Held", "sample", limit=6, jobs=2, executor=executor)
+    assert {score for j in run.judgments for score in (j.score_a, j.score_b)} == {1.0}
+
+
+def test_an_interrupt_while_a_cluster_starts_leaves_nothing(
+    metrics: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import distributed
+
+    before, made = set(multiprocessing.active_children()), distributed.LocalCluster
+
+    def interrupted(**options: Any) -> Any:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return made(**options)
+
+    monkeypatch.setattr(distributed, "LocalCluster", interrupted)
+    clusters = set(made._instances)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(f"{metrics}:Slow", "sample", limit=6, executor="dask", jobs=1)
+    assert set(multiprocessing.active_children()) <= before
+    assert {cluster for cluster in made._instances if cluster.status.name != "closed"} <= clusters
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_workers_without_calf_are_one_line(address: str, metrics: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise Exception("ModuleNotFoundError(\"No module named 'calf'\")")
+
+    monkeypatch.setattr(distributed.Client, "scatter", refused)
+    with pytest.raises(UserError, match=r"No module named 'calf'.* each needs CALF"):
+        evaluate(f"{metrics}:Slow", "sample", limit=6, executor=f"dask:{address}")
+
+
+def test_dasks_own_reports_are_silent_at_every_level() -> None:
+    from calf.runs.dask import _quiet
+
+    deep = logging.getLogger("distributed.client")
+    before = deep.level
+    with _quiet():
+        assert not deep.isEnabledFor(logging.ERROR)
+    assert deep.level == before

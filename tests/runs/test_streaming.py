@@ -18,8 +18,10 @@ from calf.datasets.streamed import StreamedDataset
 from calf.datasets.writing import write
 from calf.errors import CalfError, DataError, StoppedError
 from calf.runs import facts as facts_module
+from calf.runs import streaming
 from calf.runs.rows import FLOORS
 from calf.runs.run import open_run
+from calf.runs.scores import read_scores
 from calf.types import LABELS, SETTINGS, Annotation, Comparison
 
 FILES = ("scores.csv", "result.json", "manifest.json")
@@ -191,11 +193,12 @@ def test_it_continues_with_the_parts_that_are_not_there(tmp_path: Path) -> None:
         evaluate("mine.py:Counted", found, runs=tmp_path / "runs")
     (parts,) = (tmp_path / "runs").glob("*/parts")
     kept = sorted(path.name for path in parts.iterdir())
-    assert kept == ["000000000.csv", "000000040.csv"], "whole parts only, and no rest of a broken one"
+    assert kept == ["000000000.csv", "000000040.csv", "000000080.csv"], "and no rest of a broken one"
+    assert len(read_scores(parts / kept[-1])) >= 9, "what is judged is kept, also of a part"
     before = len(asked())
     Path("stop").unlink()
     run = evaluate("mine.py:Counted", found, runs=tmp_path / "runs")
-    first = {f"question {n // 2 * 2}?" for n in range(80)}
+    first = {f"question {n // 2 * 2}?" for n in range(88)}
     assert not [line for line in asked()[before:] if line.partition("|")[0] in first], "what is kept is not asked again"
     straight = evaluate("mine.py:Counted", found, runs=tmp_path / "straight")
     same_files(run, straight)
@@ -205,6 +208,24 @@ def test_it_continues_with_the_parts_that_are_not_there(tmp_path: Path) -> None:
     evaluate("mine.py:Counted", found, runs=tmp_path / "runs", fresh=True)
     assert len(asked()) > count
     assert (run.path / "parts.1").is_dir()
+
+
+def test_a_killed_run_loses_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "_KEEP_SECONDS", -1.0)
+    rows = comparisons(language="en", context="")
+    whole, found = both(tmp_path / "data.parquet", rows)
+    sizes: list[int] = []
+    written = streaming.write_scores
+
+    def watched(path: Path, judgments: list[Any]) -> None:
+        sizes.append(len(judgments))
+        written(path, judgments)
+
+    monkeypatch.setattr(streaming, "write_scores", watched)
+    run = evaluate("mine.py:Counted", found, runs=tmp_path / "runs")
+    assert sizes[:3] == [1, 2, 3], "each comparison as soon as both of its responses are judged"
+    assert json.loads((run.path / "timing.json").read_text())["judged"] == len(asked())
+    same_files(evaluate("mine.py:Counted", whole, runs=tmp_path / "whole"), run)
 
 
 def test_failures_that_may_pass_are_tried_again(tmp_path: Path) -> None:
@@ -354,3 +375,26 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         evaluate("longer", found, runs=tmp_path / "runs")
     assert isinstance(error.value, StoppedError)
     assert "No space left" in str(error.value)
+
+
+def test_parts_that_a_metric_can_be_asked_nothing_about_are_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        dataclasses.replace(c, language="en", reference=None if n < 200 else "wool")
+        for n, c in enumerate(comparisons())
+    ]
+    whole, found = both(tmp_path / "data.parquet", rows)
+    kept: list[int] = []
+    read = StreamedDataset.read
+
+    def watched(self: StreamedDataset, wanted: Any) -> Any:
+        for part, there in read(self, wanted):
+            kept.append(len(list((tmp_path / "b").glob("*/parts/*.csv"))))
+            yield part, there
+
+    monkeypatch.setattr(StreamedDataset, "read", watched)
+    other = evaluate("rouge-l", found, runs=tmp_path / "b")
+    assert kept[: len(found.parts)] == [0, 1, 2, 3, 4, 5], "each is written before the next is read"
+    assert set(other.messages) == {"no_reference"}
+    same_files(evaluate("rouge-l", whole, runs=tmp_path / "a"), other)

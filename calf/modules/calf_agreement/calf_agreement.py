@@ -30,8 +30,8 @@ are those of `calf evaluate` for the same judgments.
 _INPUTS = """\
 Args:
     predictions: what the metric said of each comparison: "response_a", "response_b" or "same"; or its scores of both
-        responses, [score_a, score_b], of which the higher wins and equal ones are the same. All of one kind. "failed"
-        (instead of scores: None) where it said nothing: never right, and counted by `coverage`.
+        responses, [score_a, score_b], of which the higher wins and equal ones are the same. All of one kind. None
+        (instead of a verdict "failed", too) where it said nothing: never right, and counted by `coverage`.
     references: what people said: "response_a", "response_b" or "same".
     groups (optional): what is resampled together, such as the question's id; by default every comparison alone. With
         `add` and `add_batch`, load the configuration "grouped".
@@ -63,6 +63,20 @@ class CalfAgreement(evaluate.Metric):  # type: ignore[misc]  # the library has n
             inputs_description=_INPUTS,
             features=[datasets.Features({"predictions": kind, **rest}) for kind in kinds],
         )
+
+    def compute(self, *, predictions: Any = None, references: Any = None, **inputs: Any) -> dict[str, Any] | None:
+        """As `evaluate` has it; what was refused leaves nothing behind that would spoil the next call."""
+        if predictions is not None and not len(predictions):
+            raise ValueError("there are no predictions")
+        if isinstance(predictions, (list, tuple)) and any(isinstance(prediction, str) for prediction in predictions):
+            # The library sees from the first one what kind they are.
+            predictions = [_FAILED if prediction is None else prediction for prediction in predictions]
+        try:
+            found: dict[str, Any] | None = super().compute(predictions=predictions, references=references, **inputs)
+        except BaseException:
+            self.writer = self.buf_writer = self.data = None
+            raise
+        return found
 
     def _compute(
         self,
