@@ -105,15 +105,16 @@ def resample_sums(table: Floats, resamples: int, seed: int = 0) -> Floats:
 
 
 def weighted_sums(table: Floats, drawn: NDArray[np.uint8]) -> Floats:
-    """The matrix product of a table of whole numbers, shape (k, groups), and multiplicities (groups, resamples).
+    """The matrix product of a table of numbers, shape (k, groups), and multiplicities (groups, resamples).
 
     It goes by small tiles: these stay in the cache as floating point, and are below the size from which a BLAS calls on
     threads, which for so flat a product cost more than they save, by far so on a busy machine. float32 is twice as
-    fast, and exact as long as no sum can reach 2^24.
+    fast, and exact for whole numbers as long as no sum can reach 2^24. Multiples of 2^-32 are summed exactly, too.
     """
     rows, groups = table.shape
     largest = float(np.abs(table).sum(axis=1).max(initial=0.0)) * int(drawn.max(initial=0))
-    kind: type[np.float32] | type[np.float64] = np.float32 if largest < _EXACT_FLOAT32 else np.float64
+    exact = largest < _EXACT_FLOAT32 and bool((table == np.rint(table)).all())
+    kind: type[np.float32] | type[np.float64] = np.float32 if exact else np.float64
     small = table.astype(kind)
     sums = np.zeros((rows, drawn.shape[1]))
     height = min(rows, _ROWS_AT_ONCE)

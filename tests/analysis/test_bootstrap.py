@@ -70,6 +70,13 @@ def test_tiles_give_the_matrix_product(rows, groups, resamples):
     np.testing.assert_array_equal(weighted_sums(table, times), table.astype(int) @ times.astype(int))
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**-32, 2.0**20])
+def test_sums_are_exact_for_fractions_and_large_numbers_too(scale):
+    times = drawn(40, 7)
+    table = np.random.default_rng(3).integers(1, 2**20, size=(5, 40)).astype(float)
+    np.testing.assert_array_equal(weighted_sums(table * scale, times), (table.astype(int) @ times.astype(int)) * scale)
+
+
 @examples(40)
 @given(observations(least=1))
 def test_counts_of_resamples_are_those_of_repeated_rows(seen):
