@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from calf.engine.inprocess import HONOURS, InProcess
 from calf.engine.server import Server
 from calf.errors import MissingDependencyError, OptionError
+from calf.models.device import check_device, find_device
 from calf.models.generate import Generator, find_causal
-from calf.models.likelihood import check_device, find_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ class InProcessModel:
 
     Args:
         model: a GGUF file (`*.gguf`), the name of a packaged one (`smollm2`), a Hugging Face folder, or a hub id.
-        device: see `calf.models.likelihood.find_device`.
+        device: see `calf.models.device.find_device`.
         half: bfloat16 instead of float32; on a GPU alone.
         code: whether the model's own code may run.
         turns: how conversations are written for it.

@@ -11,8 +11,8 @@ from calf.metrics.bertscore_choice import choose
 from calf.metrics.bertscore_encoder import TokenEncoder
 from calf.metrics.bertscore_matching import Weights, idf_weights, match, rescaled
 from calf.metrics.embedding import refuse_longer
+from calf.models.device import check_device, find_device, in_threads
 from calf.models.kept import KeptVectors
-from calf.models.likelihood import check_device, find_device, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from calf.errors import OptionError
+from calf.models.device import check_device, find_device, in_threads
 from calf.models.kept import KeptVectors
-from calf.models.likelihood import check_device, find_device, in_threads
 from calf.models.packaged import DEFAULT_MODELS
 from calf.types import Failure, Score
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from calf.errors import OptionError
 from calf.metrics.base import Response
+from calf.models.device import check_device, find_device, in_threads
 from calf.models.encoder import unknown_share
-from calf.models.likelihood import check_device, find_device, in_threads
 from calf.types import Failure, Score
 
 if TYPE_CHECKING:

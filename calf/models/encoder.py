@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calf.errors import UserError
-from calf.models.quiet import quiet, reason
+from calf.models.loading import check_complete, explained
+from calf.models.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def load_tokenizer(weights: Weights, window: int, *, code: bool = False) -> Any:
                 weights.folder, use_fast=False, trust_remote_code=code, local_files_only=True
             )
     except Exception as error:  # a broken folder raises anything, down to the tokenizers' own errors
-        raise _explained(weights, "its tokenizer cannot be loaded", error, code=code) from error
+        raise explained(weights, "its tokenizer cannot be loaded", error, code=code) from error
     tokenizer.model_max_length = window
     return tokenizer
 
@@ -66,13 +66,10 @@ def load_encoder(weights: Weights, *, code: bool = False) -> Any:
                 options.pop("trust_remote_code")
             model, report = kind.from_pretrained(weights.folder, output_loading_info=True, **options)
     except Exception as error:  # as above
-        raise _explained(weights, "cannot be loaded", error, code=code) from error
-    absent = sorted(key for key in report["missing_keys"] if "pooler" not in key and not key.startswith("decoder."))
-    if absent:
-        raise UserError(
-            f"model {weights.name!r}: its folder lacks {len(absent)} of the weights that its configuration names "
-            f"({absent[0]}, ...); it is damaged or of another architecture"
-        )
+        raise explained(weights, "cannot be loaded", error, code=code) from error
+    check_complete(
+        weights, (key for key in report["missing_keys"] if "pooler" not in key and not key.startswith("decoder."))
+    )
     return model.float().eval()
 
 
@@ -87,12 +84,3 @@ def unknown_share(tokenizer: Any, texts: Iterable[str]) -> float:
             unknown += ids.count(tokenizer.unk_token_id)
             total += len(ids)
     return unknown / total if total else 0.0
-
-
-def _explained(weights: Weights, problem: str, error: Exception, *, code: bool) -> UserError:
-    if not code and "trust_remote_code" in str(error):
-        return UserError(
-            f"model {weights.name!r} needs code of its own, from {weights.folder}; that runs only with "
-            "trust_remote_code=true: read it first"
-        )
-    return UserError(f"model {weights.name!r}: {problem}: {reason(error)}")

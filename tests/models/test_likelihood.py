@@ -23,9 +23,9 @@ from likelihood_models import (
 from calf.errors import DataError, OptionError, UserError
 from calf.models import causal, gguf_weights
 from calf.models.causal import Causal, PromptTokens, window_of
+from calf.models.device import check_device, find_device, in_threads
 from calf.models.folder import Weights
 from calf.models.gguf import find_gguf
-from calf.models.likelihood import check_device, find_device, in_threads
 from calf.models.seq2seq import Seq2Seq, windows_of
 
 if TYPE_CHECKING:
