@@ -17,6 +17,7 @@ from calf.analysis.paired import paired_tests, ranks
 from calf.analysis.row import FEW_GROUPS, Row
 from calf.errors import UserError
 from calf.runs.choosing import choose
+from calf.runs.costing import cost_lines, turn_lines
 from calf.runs.facts import facts_of, notes_of, slices_of
 from calf.runs.outcomes import outcomes_of
 from calf.runs.rows import View, people_rows
@@ -77,6 +78,12 @@ class Differences:
         people: where there are annotations, for every slice how far people agree, each annotator against the majority
             of the others (`calf.evaluate` has it as the metric human): `metric`, `slice`, `n` (annotated comparisons),
             `groups`, `few_groups`, `accuracy`, `accuracy_low`, `accuracy_high`, `undefined`.
+        costs: where a run asked a model, for every run what a decision cost (`cost`, in `unit`: a currency, or tokens),
+            `tokens`, `requests`, and on the `n` comparisons that all these runs cover `accuracy`, `accuracy_low`,
+            `accuracy_high`, whether it is on the Pareto front (`on_front`: none is better at the same cost or less),
+            and in which share of resamples of the groups it is (`front_share`); `undefined`.
+        turns: of every run by agents that state verdicts more than once, or several of them, how often they agree and
+            whether turns change verdicts: `calf.analysis.turns.turn_row`.
 
     `agreement`, `ensembles` and `hardest` take a run's verdict in the first repeat.
     """
@@ -91,6 +98,8 @@ class Differences:
     ensembles: list[Line]
     hardest: list[Line]
     people: list[Line]
+    costs: list[Line]
+    turns: list[Line]
 
 
 def compare(
@@ -158,6 +167,8 @@ def compare_runs(
         ensembles,
         list(_hardest(dataset, seen)),
         [] if overall else list(_people(dataset, by)),
+        [] if overall else cost_lines(about, runs, seen, group),
+        [] if overall else list(turn_lines(about, runs, dataset)),
     )
 
 

@@ -26,13 +26,14 @@ from calf.runs.rows import View
 from calf.runs.store import Journal, RunFolder
 from calf.runs.streaming import StreamedRun, can_stream
 from calf.runs.timing import Session, spent_before
+from calf.runs.transcripts import turns_of, write_turns
 from calf.types import Failure
 from calf.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calf.decide import OrderChoice, Rule
+    from calf.decide import Judgment, OrderChoice, Rule
     from calf.runs.plan import Outcome, Unit
     from calf.runs.run import Run
     from calf.types import Comparison
@@ -49,6 +50,7 @@ PERMANENT = frozenset(
         "bad_output",
         "too_long",
         "content_filter",
+        "trained_on",
     ]
 )
 """Kinds of failure that another try cannot mend; others are tried again by the next `evaluate` of the run."""
@@ -180,7 +182,7 @@ def evaluate(
             kept = journal.outcomes
             part = [c for c in data if c.id in covered and _is_kept(loaded, c, order, covered[c.id], kept)]
             covered = {c.id: covered[c.id] for c in part}
-            judgments = assemble(loaded, part, order, covered, kept)
+            judgments = _assemble(folder, loaded, part, order, covered, kept)
             run = conclude(folder, data, covered, judgments, chosen, repeat, view)
             return dataclasses.replace(run, messages=_messages(kept))
     except OSError as error:
@@ -308,6 +310,20 @@ def _judge_parts(
             run.judge(metric, todo, asked.preparation, jobs, executor, session, report.advance)
         finally:
             report.finish()
+
+
+def _assemble(
+    folder: RunFolder,
+    metric: LoadedMetric,
+    part: Sequence[Comparison],
+    order: OrderChoice,
+    covered: Mapping[str, int],
+    kept: Mapping[str, Outcome],
+) -> list[Judgment]:
+    """The judgments of all covered comparisons; of agents, the turns are written beside them."""
+    if metric.kind == "comparison":
+        write_turns(folder.path / "turns.csv", turns_of(part, order, covered, kept))
+    return assemble(metric, part, order, covered, kept)
 
 
 def _is_kept(

@@ -110,6 +110,8 @@ class Opinion:
     Attributes:
         verdict: response_a (the one shown first), response_b or same.
         probabilities: of (response_a, response_b, same), if the metric has them; they sum to 1.
+        transcript: what several agents said on the way, turn by turn, as values that JSON can hold. A turn's `verdict`,
+            if it has one, is in the order shown.
     """
 
     verdict: Verdict
@@ -117,6 +119,7 @@ class Opinion:
     explanation: str | None = None
     usage: Mapping[str, float] | None = None
     seconds: float | None = None
+    transcript: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +133,11 @@ class Failure:
         message: what happened, one line.
         raw: what the metric got back, if it could not be read.
         usage: what it cost all the same.
+        transcript: as `Opinion.transcript`, up to where it failed.
     """
 
     kind: str
     message: str = ""
     raw: str | None = None
     usage: Mapping[str, float] | None = None
+    transcript: tuple[Mapping[str, Any], ...] = ()

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from calf.analysis.row import FEW_GROUPS
-from calf.cli.output import console_of, name_of, table_of
+from calf.cli.costs import legend_of, tables_of
+from calf.cli.output import NAME_WIDTH, console_of, label_of, table_of
 from calf.comparing import LEAST_COVERAGE, compare_runs
 from calf.formatting import interval, reasons, write_csv
 from calf.metrics.options import parse_pairs
@@ -26,19 +27,15 @@ if TYPE_CHECKING:
     from calf.decide import Rule
     from calf.planning import Plan
 
-__all__ = ["NAME_WIDTH", "both_of", "compare_all", "label_of", "print_head", "print_json"]
+__all__ = ["both_of", "compare_all", "print_head", "print_json"]
 
 Line = dict[str, Any]
-
-NAME_WIDTH = 26
-"""The widest column of names."""
 
 _SIGNIFICANT = 0.05
 _MOST_PAIRS = 10
 _SLICES_A_TABLE = 3
 _KAPPAS_A_TABLE = 9
 _HARDEST = 5
-_LONG = 20
 
 
 def compare_all(
@@ -97,6 +94,8 @@ def _print_differences(found: Differences, by: Sequence[str]) -> None:
         for at in range(0, len(names), _SLICES_A_TABLE):
             console.print(_slices(found, column, names[at : at + _SLICES_A_TABLE], overall))
     for table in _kappas(found, overall):
+        console.print(table)
+    for table in tables_of(found):
         console.print(table)
     if found.hardest:
         console.print(_hardest(found.hardest[:_HARDEST]))
@@ -162,12 +161,6 @@ def _ranks(overall: Sequence[Line], runs: Mapping[str, Line], people: Line | Non
 
 def _rank(row: Line) -> str:
     return "-" if row["rank"] is None else str(row["rank"])
-
-
-def label_of(row: Mapping[str, Any]) -> str:
-    """The name, its options on a line of their own if it is long."""
-    name = name_of(row)
-    return name.replace("\\[", "\n\\[", 1) if len(row["metric"]) > _LONG else name
 
 
 def _shown_pairs(found: Differences, overall: Sequence[Line]) -> tuple[list[Line], int]:
@@ -280,6 +273,7 @@ def _legend(found: Differences, shown: Sequence[Line], runs: Mapping[str, Line],
         f"p: paired sign-flip test over groups; adjusted: for all {count} pairs by step-down max-T; "
         f"*: at most {_SIGNIFICANT:g}; °: floor."
     )
+    yield from legend_of(found)
     read = ("overall", "setting=", *(f"{column}=" for column in by))
     few = [pair["slice"] for pair in found.pairs if pair["n"] and pair["few_groups"] and pair["slice"].startswith(read)]
     if few:

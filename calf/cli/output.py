@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     from calf.runs.run import Run
 
-__all__ = ["WIDTH", "console_of", "joined_rows", "name_of", "print_runs", "table_of"]
+__all__ = ["NAME_WIDTH", "WIDTH", "console_of", "joined_rows", "label_of", "name_of", "print_runs", "table_of"]
 
 WIDTH = 100
 """How wide tables are where the output is not a terminal."""
 
+NAME_WIDTH = 26
+"""The widest column of names."""
+
+_LONG = 20
 _OVERALL = (
     ("cover", "coverage"),
     ("decided", "decided_accuracy"),
@@ -249,6 +253,12 @@ def name_of(row: Mapping[str, Any]) -> str:
     if row["metric"] == "human" and not row["floor"]:
         return f"human (n={row['n']})"
     return f"[dim]{escape(row['metric'])} °[/]" if row["floor"] else escape(row["metric"])
+
+
+def label_of(row: Mapping[str, Any]) -> str:
+    """The name, its options on a line of their own if it is long."""
+    name = name_of(row)
+    return name.replace("\\[", "\n\\[", 1) if len(row["metric"]) > _LONG else name
 
 
 def _ends(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from calf.analysis.row import FEW_GROUPS
-from calf.cli.comparing import NAME_WIDTH, both_of, label_of, print_head, print_json
-from calf.cli.output import console_of, table_of
+from calf.cli.comparing import both_of, print_head, print_json
+from calf.cli.output import NAME_WIDTH, console_of, label_of, table_of
 from calf.formatting import number
 from calf.planning import check_plan, plan_runs
 from calf.runs.choosing import choose

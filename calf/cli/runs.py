@@ -53,17 +53,30 @@ def list_all(
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="The run's id, or its beginning.")],
+    comparison: Annotated[
+        str | None,
+        typer.Option("--comparison", help="All that it kept of this one: verdicts, explanations, transcripts."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", help="With --comparison: where the run's dataset is, if it was moved."),
+    ] = None,
     runs: Runs = None,
     format: Annotated[  # noqa: A002  # the option's name
         Literal["table", "json", "csv"], typer.Option(help="How to print.")
     ] = "table",
 ) -> None:
-    """Show a run's result in the form of `calf evaluate`."""
+    """Show a run's result in the form of `calf evaluate`, or what it kept of one comparison."""
     from calf.cli.output import print_runs
+    from calf.cli.showing import print_comparison
     from calf.runs.run import find_run, open_run
     from calf.workspace import find_workspace
 
-    found = open_run(find_run(runs or find_workspace().runs, run))
+    path = find_run(runs or find_workspace().runs, run)
+    if comparison is not None:
+        print_comparison(path, comparison, dataset, format)
+        return
+    found = open_run(path)
     if format == "table":
         typer.echo(f"{found.id}\nsignature: {found.manifest['signature']}\ncommand: {found.manifest['command']}")
     print_runs([found], format)

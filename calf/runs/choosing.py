@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Chosen", "choose"]
+__all__ = ["Chosen", "choose", "named_run"]
 
 _FINISHED = ("complete", "part")
 
@@ -76,6 +76,16 @@ def choose(
     if len(runs) < 2:
         raise UserError(_too_few(runs, data, left_out, folder))
     return Chosen(tuple(runs), dataset_of(runs, data), left_out)
+
+
+def named_run(name: str, dataset: Dataset, folder: Path) -> Run:
+    """The run on a dataset of that id, beginning of it, or metric's name.
+
+    Raises:
+        UnknownNameError: no such run.
+        UserError: there are several, it is broken, or it has no result yet.
+    """
+    return open_run(folder / _id_of(name, describe_runs(folder), dataset))
 
 
 def _too_few(runs: Sequence[Run], data: Dataset | None, left_out: Sequence[str], folder: Path) -> str:

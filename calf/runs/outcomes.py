@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from calf.decide import Decisions, Rule
     from calf.runs.run import Run
 
-__all__ = ["Outcomes", "dataset_of", "outcomes_of"]
+__all__ = ["Outcomes", "dataset_of", "decided", "outcomes_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ def outcomes_of(runs: Sequence[Run], dataset: Dataset, rule: Rule | None = None)
     for column, run in enumerate(runs):
         order = run.manifest["order"]
         chosen = rule if rule is not None and order == "both" else RULES[order][0]
-        rows, decisions = _decided(run, place, chosen)
+        rows, decisions = decided(run, place, chosen)
         first = decisions.repeat == 0
         verdict[rows[first], column] = decisions.verdict[first]
         for counts, mask in (
@@ -129,8 +129,18 @@ def outcomes_of(runs: Sequence[Run], dataset: Dataset, rule: Rule | None = None)
     return Outcomes(label, verdict, repeats, answered, correct, tuple(rules))
 
 
-def _decided(run: Run, place: Mapping[str, int], rule: Rule) -> tuple[Integers, Decisions]:
-    """The decisions of a run, and the comparison in the dataset that each is about."""
+def decided(run: Run, place: Mapping[str, int], rule: Rule | None = None) -> tuple[Integers, Decisions]:
+    """The decisions of a run, and the comparison in the dataset that each is about.
+
+    Args:
+        run: its scores are read.
+        place: of each id in the dataset.
+        rule: of the run's order; None is its default.
+
+    Raises:
+        UserError: the scores are not there.
+        DataError: they are broken.
+    """
     path = run.path / "scores.csv"
     try:
         judgments = read_scores(path)

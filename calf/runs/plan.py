@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from calf.metrics.registry import LoadedMetric
     from calf.types import Comparison, Order, Verdict
 
-__all__ = ["LARGEST", "Outcome", "Unit", "assemble", "check_outcome", "plan", "precluded"]
+__all__ = [
+    "LARGEST",
+    "Outcome",
+    "Unit",
+    "assemble",
+    "check_outcome",
+    "mirrored",
+    "pair_key",
+    "plan",
+    "precluded",
+    "response_keys",
+]
 
 Outcome = Score | Opinion | Failure
 
@@ -54,7 +66,7 @@ def plan(metric: LoadedMetric, comparisons: Sequence[Comparison], order: OrderCh
                         units[key] = Unit(key, response)
             else:
                 for shown in orders_of(order):
-                    key = _pair_key(comparison.id, shown, repeat)
+                    key = pair_key(comparison.id, shown, repeat)
                     units[key] = Unit(key, _pair(comparison, shown, repeat))
     return list(units.values())
 
@@ -73,7 +85,8 @@ def check_outcome(kind: str, outcome: Any) -> Outcome:
     """What a metric returned, as a Score, Opinion or Failure; what is neither is a failure of kind `bad_output`."""
     try:
         if isinstance(outcome, Failure):
-            return Failure(str(outcome.kind), str(outcome.message), _text(outcome.raw), _usage(outcome.usage))
+            told = (_text(outcome.raw), _usage(outcome.usage), _transcript(outcome.transcript))
+            return Failure(str(outcome.kind), str(outcome.message), *told)
         return _score(outcome) if kind == "response" else _opinion(outcome)
     except (TypeError, ValueError, OverflowError) as error:
         return Failure("bad_output", " ".join(str(error).split())[:300])
@@ -93,7 +106,9 @@ def _opinion(outcome: Any) -> Opinion:
     given = outcome if isinstance(outcome, Opinion) else Opinion(outcome)
     if given.verdict not in LABELS:
         raise ValueError(f"the verdict {str(given.verdict)[:80]!r} is none of {', '.join(LABELS)}")
-    rest = (_text(given.explanation), _usage(given.usage), _seconds(given.seconds))
+    rest = (
+        _text(given.explanation), _usage(given.usage), _seconds(given.seconds), _transcript(given.transcript),
+    )  # fmt: skip
     if given.probabilities is None:
         return Opinion(given.verdict, None, *rest)
     a, b, same = map(float, given.probabilities)
@@ -113,6 +128,12 @@ def _usage(value: Any) -> dict[str, float] | None:
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("the usage holds a number that is not finite")
     return numbers
+
+
+def _transcript(value: Any) -> tuple[dict[str, Any], ...]:
+    turns = tuple(dict(turn) for turn in value)
+    json.dumps(turns, allow_nan=False)  # what it refuses could not be kept
+    return turns
 
 
 def _seconds(value: Any) -> float | None:
@@ -142,7 +163,7 @@ def assemble(
                 if keys is not None:
                     judgments.append(_from_scores(comparison.id, shown, repeat, outcomes[keys[0]], outcomes[keys[1]]))
                 else:
-                    outcome = outcomes[_pair_key(comparison.id, shown, repeat)]
+                    outcome = outcomes[pair_key(comparison.id, shown, repeat)]
                     judgments.append(_from_opinion(comparison.id, shown, repeat, outcome))
     return judgments
 
@@ -152,11 +173,23 @@ def _response(comparison: Comparison, side: str, repeat: int) -> Response:
     return Response(comparison.question, comparison.context, comparison.reference, text, comparison.language, repeat)
 
 
+def response_keys(comparison: Comparison, repeat: int) -> tuple[str, str]:
+    """By which the outcomes of a response metric are kept, of response_a and response_b."""
+    a, b = (_response_key(_response(comparison, side, repeat)) for side in "ab")
+    return a, b
+
+
+def mirrored(verdict: Verdict) -> Verdict:
+    """The same verdict where the two responses are shown the other way round."""
+    return _MIRROR[verdict]
+
+
 def _response_key(item: Response) -> str:
     return digest(item.question, item.context, item.reference, item.response, item.language, item.repeat, length=24)
 
 
-def _pair_key(name: str, order: Order, repeat: int) -> str:
+def pair_key(name: str, order: Order, repeat: int) -> str:
+    """By which the outcome of a comparison metric is kept."""
     return f"{order}/{repeat}/{name}"
 
 
@@ -186,7 +219,7 @@ def _from_opinion(name: str, order: Order, repeat: int, outcome: Outcome) -> Jud
     if not isinstance(outcome, Opinion):
         raise DataError(f"the judgment of {name!r} is a score, where this metric gives verdicts; use --fresh")
     swapped = order == "swapped"
-    verdict = _MIRROR[outcome.verdict] if swapped else outcome.verdict
+    verdict = mirrored(outcome.verdict) if swapped else outcome.verdict
     if outcome.probabilities is None:
         return Judgment(name, order, repeat, verdict=verdict)
     first, second, _ = outcome.probabilities

@@ -4,6 +4,7 @@
 - `judgments.jsonl`: one line per outcome, appended; the last line of a key counts; a torn last line is dropped.
 - `parts/`: of a streamed dataset instead of these, one file of scores per chunk of rows, each written at once.
 - `scores.csv`: the judgments without texts, columns `id,order,score_a,score_b,verdict,failure`.
+- `turns.csv`: of agents, who said which verdict in which turn, without texts.
 - `result.json`: the rows of the tables. Depends on the judgments and the dataset alone.
 - `timing.json`: times, usage and costs.
 - `.lock`: held by the process that works on the run.
@@ -166,7 +167,7 @@ class RunFolder:
             while (kept := self.path / f"parts.{number}").exists():
                 number += 1
             self.parts.rename(kept)
-        for name in ("scores.csv", "result.json", "timing.json"):
+        for name in ("scores.csv", "turns.csv", "result.json", "timing.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def write_scores(self, judgments: Sequence[Judgment]) -> None:
@@ -305,12 +306,16 @@ def _record(key: str, outcome: Outcome) -> dict[str, Any]:
         record = {"verdict": outcome.verdict, "probabilities": outcome.probabilities}
     if not isinstance(outcome, Failure):
         record.update(explanation=outcome.explanation, usage=outcome.usage, seconds=outcome.seconds)
+    if not isinstance(outcome, Score):
+        record["transcript"] = outcome.transcript or None
     return {"key": key, **{name: value for name, value in record.items() if value is not None}}
 
 
 def _outcome(record: Mapping[str, Any]) -> Outcome:
+    transcript = tuple(record.get("transcript", ()))
     if "failure" in record:
-        return Failure(str(record["failure"]), str(record.get("message", "")), record.get("raw"), record.get("usage"))
+        told = (record.get("raw"), record.get("usage"), transcript)
+        return Failure(str(record["failure"]), str(record.get("message", "")), *told)
     rest = (record.get("explanation"), record.get("usage"), record.get("seconds"))
     if "score" in record:
         if not math.isfinite(record["score"]):
@@ -319,4 +324,5 @@ def _outcome(record: Mapping[str, Any]) -> Outcome:
     shares = record.get("probabilities")
     if record["verdict"] not in LABELS:
         raise ValueError
-    return Opinion(record["verdict"], None if shares is None else (shares[0], shares[1], shares[2]), *rest)
+    probabilities = None if shares is None else (shares[0], shares[1], shares[2])
+    return Opinion(record["verdict"], probabilities, *rest, transcript)

@@ -20,7 +20,8 @@ import pytest
 import calf as library
 from calf.runs.run import open_run
 
-KEYS = ["dataset", "fingerprint", "notes", "runs", "pairs", "ranks", "agreement", "ensembles", "hardest", "people"]
+KEYS = ["dataset", "fingerprint", "notes", "runs", "pairs", "ranks", "agreement", "ensembles", "hardest", "people",
+        "costs", "turns"]  # fmt: skip
 PAIR_KEYS = """a b slice n groups difference low high p_permutation p_adjusted p_mcnemar few_groups undefined""".split()
 FIGURES = PAIR_KEYS[5:11]
 

@@ -1,0 +1,83 @@
+"""What a judgment of several agents would send, by playing it with answers that say nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from calf.agents.reading import check_reader, points_in, statement_in
+from calf.agents.session import Bounds, Heard, Session
+from calf.engine.request import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from calf.agents.session import Call
+    from calf.engine.request import Request
+    from calf.judges.base import Judge
+    from calf.metrics.base import Pair
+
+__all__ = ["Rehearsal"]
+
+T = TypeVar("T")
+
+_TOKENS = 200.0
+_POINTS = 5
+_WORD = "word "  # about a token
+_APART = 1_000_000  # more than anything is repeated
+
+
+class Rehearsal(Session):
+    """A session in which nobody is asked.
+
+    Args:
+        item: what would be judged.
+        bounds: its limits; the rehearsal has those of turns alone.
+        main: the judge whose server an estimate is made for.
+        tokens: about how long an answer is; None: 200 tokens.
+
+    Attributes:
+        requests: what would be sent.
+    """
+
+    def __init__(self, item: Pair, bounds: Bounds, main: Judge, tokens: float | None) -> None:
+        super().__init__(item, Bounds(max(bounds.turns, 10_000)))
+        self.requests: list[Request] = []
+        self._main = main
+        self._others: list[Judge] = []
+        self._text = _WORD * round(_TOKENS if tokens is None else tokens)
+
+    def run(self, playing: Coroutine[Any, Any, T]) -> T:
+        """Play to the end: nothing is waited for, so no event loop is needed.
+
+        Raises:
+            RuntimeError: something is waited for.
+        """
+        try:
+            playing.send(None)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        raise RuntimeError("a rehearsal waits for something")
+
+    async def ask(self, calls: Sequence[Call]) -> list[Heard]:
+        """Answers that say nothing."""
+        return [self._pretend(call) for call in calls]
+
+    def _pretend(self, call: Call) -> Heard:
+        request = self.request(call)
+        if call.member.voice is not self._main:  # the same text to another model is another request
+            if call.member.voice not in self._others:
+                self._others.append(call.member.voice)
+            number = 1 + self._others.index(call.member.voice)
+            request = dataclasses.replace(request, repeat=request.repeat + _APART * number)
+        self.requests.append(request)
+        record: dict[str, Any] = {}
+        value: Any = "same"
+        if call.reader is statement_in:
+            value = self._text
+        elif call.reader is points_in:
+            value = tuple(f"{number} {self._text[:100]}" for number in range(_POINTS))
+        elif call.step == "check":
+            value = check_reader(tools=False)(Choice('{"met": true}'))
+        return Heard(value, None, Choice(self._text), self._text, self._text, record)
