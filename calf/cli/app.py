@@ -88,7 +88,12 @@ def evaluate(
     max_seconds: Annotated[
         float | None, typer.Option(min=0, help="Judges: send nothing more after so many seconds.")
     ] = None,
-    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Judges: keep and reuse answers.")] = True,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache", help="Judges: keep and reuse answers; without, a debate cut off begins anew."
+        ),
+    ] = True,
     record: Annotated[Path | None, typer.Option(help="Judges: append requests and replies to this file.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Judges: answer from such a file; nothing is sent.")] = None,
     format: Annotated[  # noqa: A002  # the option's name
@@ -241,3 +246,63 @@ def power(
     from calf.cli.planning import plan_all
 
     plan_all(run, dataset, difference=difference, power=power, alpha=alpha, runs=runs, format=format)
+
+
+@app.command()
+def train(
+    on: Annotated[str, typer.Option(help="What to learn from: known name, file, folder or hub id.")],
+    test: Annotated[
+        str | None, typer.Option(help="Judge this other dataset with it; what both share is not learned from.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the evaluator: then --metric trained:FOLDER.")
+    ] = None,
+    features: Annotated[
+        str, typer.Option(help="Families of features, with commas between; auto: all but embedding.")
+    ] = "auto",
+    model: Annotated[
+        Literal["auto", "logistic", "trees", "boosting", "mean"],
+        typer.Option(help="mean: of logistic and trees; auto: what does best on unseen examples."),
+    ] = "mean",
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(help="A run on the dataset whose scores are learned from, too; repeatable."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Of the groups, for cross-fitting.")] = 5,
+    hold_out: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the groups that is put aside, by hash.")
+    ] = 0.0,
+    open_held_out: Annotated[bool, typer.Option("--open", help="Judge these too: once, when all is chosen.")] = False,
+    studies: Annotated[
+        bool, typer.Option("--studies/--no-studies", help="Learning curve, ablations, importances.")
+    ] = True,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="field=column of --on, for a table of other columns; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For everything that is drawn.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the runs, for --scores.")] = None,
+    format: Annotated[  # noqa: A002  # the option's name
+        Literal["table", "json"], typer.Option(help="How to print the result.")
+    ] = "table",
+) -> None:
+    """Learn an evaluator from human comparisons, and say what it is worth on unseen ones."""
+    from calf.cli.training import train_all
+
+    train_all(
+        on,
+        test=test,
+        out=out,
+        features=features,
+        model=model,
+        scores=scores or [],
+        folds=folds,
+        hold_out=hold_out,
+        open_held_out=open_held_out,
+        studies=studies,
+        mapping=mapping or [],
+        seed=seed,
+        jobs=jobs,
+        runs=runs,
+        format=format,
+    )

@@ -2,7 +2,7 @@
 
 A name is looked up in the workspace's `metrics/*.toml`, in the definitions that CALF brings, then among the entry
 points of the group `calf.metrics`. `package.module:Name` and `path/to/file.py:Name` name a class directly,
-`hf:PATH_OR_NAME` a module of Hugging Face's evaluate.
+`hf:PATH_OR_NAME` a module of Hugging Face's evaluate, `trained:FOLDER` what `calf train` stored.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from calf.metrics.adapters import code_digest, import_class
 from calf.metrics.base import ComparisonMetric, ResponseMetric, Traits, kind_of, traits_of
 from calf.metrics.definitions import (
     HUGGING_FACE,
+    TRAINED,
     Definition,
     definition_files,
     find_definition,
@@ -197,6 +198,7 @@ class Listing:
 
     Attributes:
         problem: why it cannot be used now ("" if it can): a broken plug-in, or what to install.
+        verified: whether its answers were seen with the weights that it is made for.
     """
 
     name: str
@@ -208,6 +210,7 @@ class Listing:
     adapter: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    verified: bool = True
 
 
 def load_floor(name: str) -> LoadedMetric:
@@ -228,7 +231,7 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
 
     Args:
         spec: a name, a variant such as `rouge-l[measure=recall]`, `package.module:Name`, `path/to/file.py:Name` or
-            `hf:PATH_OR_NAME`.
+            `hf:PATH_OR_NAME` or `trained:FOLDER`.
         options: more options, as `-o key=value` gives them.
 
     Raises:
@@ -267,9 +270,10 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
 
 def _shown(base: str) -> str:
     """A name for tables: an absolute path says more about a machine than about a metric."""
-    if base.startswith(HUGGING_FACE):
-        module = Path(base.removeprefix(HUGGING_FACE)).expanduser()
-        return f"{HUGGING_FACE}./{module.name}" if module.is_absolute() else base
+    for prefix in (HUGGING_FACE, TRAINED):
+        if base.startswith(prefix):
+            place = Path(base.removeprefix(prefix)).expanduser()
+            return f"{prefix}./{place.name}" if place.is_absolute() else base
     path, colon, name = base.rpartition(":")
     return f"{Path(path).name}:{name}" if colon and Path(path).is_absolute() else base
 
@@ -342,6 +346,7 @@ def _listing(definition: Definition) -> Listing:
         adapter=definition.adapter,
         defaults={**{o.name: o.default for o in known.values() if not o.required}, **defaults},
         problem=install_command(absent[0], traits.extra) if absent else "",
+        verified=definition.verified,
     )
 
 

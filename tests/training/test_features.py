@@ -219,6 +219,25 @@ def test_rarity_counts_each_distinct_reference_once() -> None:
     assert once["zh"].references == 2
 
 
+def test_topics_tell_subjects_apart() -> None:
+    subjects = {"land": "river valley glacier desert".split(), "law": "court contract judge statute".split()}
+    items = [
+        pair("a", "b", f"{words[n % 4]} {words[(n + 1) % 4]}", "en", question=f"{words[(n + 2) % 4]} number {n}?")
+        for words in subjects.values()
+        for n in range(40)
+    ]
+    extractor = Extractor(["question"]).fit(items)
+    found = columns(extractor.pairs(items), even=True)
+    topics = np.array([found[f"question.topic_{number}"] for number in range(1, 9)]).T
+    land, law = topics[:40, 0], topics[40:, 0]
+    assert max(land.min(), law.min()) > min(land.max(), law.max())  # one axis is enough
+    state = json.dumps(extractor.as_dict())
+    assert "river" not in state
+    assert same(Extractor.from_dict(json.loads(state)).pairs(items), extractor.pairs(items))
+    other = columns(extractor.pairs([pair("a", "b", "c", "fr")]), even=True)  # a language that was not there
+    assert other["question.topic_1"][0] == 0
+
+
 def test_sentences_keep_decimals_and_short_pieces() -> None:
     view = View("It rose by 3.5 m. Then it fell! Ok.\nNext line; and more", "en")
     assert [s.text for s in view.sentences] == ["It rose by 3.5 m.", "Then it fell! Ok.", "Next line;", "and more"]

@@ -17,6 +17,7 @@ from calf.training.features.question import Question
 from calf.training.features.rarity import Rarity
 from calf.training.features.redundancy import Redundancy
 from calf.training.features.tables import Pairs, Table
+from calf.training.features.topics import Topics
 from calf.training.features.views import Task, View, tokenizer_for
 
 if TYPE_CHECKING:
@@ -62,26 +63,34 @@ class Extractor:
             self._families.append(self._embedding)
         self._jobs = jobs
         self._rarity: dict[str, Rarity] = {}
+        self._topics: dict[str, Topics] = {}
 
     def fit(self, items: Iterable[Pair]) -> Extractor:
-        """Learns, without labels, what the features need to know of a dataset: how rare a word is in its references.
+        """Learns, without labels, what the features need to know: how rare a word is, how questions differ.
 
         Returns:
             itself.
         """
-        self._rarity = Rarity.by_language(items)
+        known = list(items)
+        self._rarity = Rarity.by_language(known)
+        if Question.name in self.families:
+            self._topics = Topics.by_language(known, self._rarity)
         return self
 
     def as_dict(self) -> dict[str, Any]:
         """All that makes the same features again, for JSON; no text can be read from it."""
         rarity = {language: found.as_dict() for language, found in self._rarity.items()}
-        return {"families": list(self.families), "rarity": rarity}
+        topics = {language: found.as_dict() for language, found in self._topics.items()}
+        return {"families": list(self.families), "rarity": rarity, "topics": topics}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any], *, jobs: int = 1, keep: bool = True) -> Extractor:
         """What `as_dict` wrote."""
         made = cls(state["families"], jobs=jobs, keep=keep)
         made._rarity = {language: Rarity.from_dict(found) for language, found in state["rarity"].items()}
+        made._topics = {
+            language: Topics.from_dict(found, made._rarity[language]) for language, found in state["topics"].items()
+        }
         return made
 
     def describe(self, languages: Iterable[str]) -> dict[str, str]:
@@ -130,10 +139,13 @@ class Extractor:
         question, context, reference = (
             View(text, language) for text in (first.question, first.context, first.reference or "")
         )
-        task = Task(question, context, reference, self._rarity.get(language) or Rarity())
+        rarity = self._rarity.get(language) or Rarity()
+        topics = self._topics.get(language) or Topics(rarity)
+        about = topics.of(first.question, first.reference, language)
+        task = Task(question, context, reference, rarity, about)
         views = {text: View(text, language) for item in items for text in (item.response_a, item.response_b)}
         measured = {text: [f.measure(task, view) for f in self._families] for text, view in views.items()}
-        about = [f.about(task) for f in self._families]
+        evens_of_task = [f.about(task) for f in self._families]
         for item in items:
             # In one order, whichever stands first.
             one, other = (views[text] for text in sorted((item.response_a, item.response_b)))
@@ -143,7 +155,7 @@ class Extractor:
                 a, b = measured[item.response_a][place], measured[item.response_b][place]
                 wins, opposed = _part_by_part(a, b)
                 odds += [*(x - y for x, y in zip(a.values, b.values, strict=True)), *wins]
-                evens += [*about[place], *family.both(one, other), *opposed]
+                evens += [*evens_of_task[place], *family.both(one, other), *opposed]
             yield odds, evens
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from calf.training.features.family import Family, Measured
+from calf.training.features.topics import COUNT
 from calf.training.features.views import share
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Question(Family):
     even_names = (
         "question_log_tokens", "context_log_tokens", "no_context", "questions", "points",
         "kind_why", "kind_how", "kind_what", "kind_compare", "kind_effect", "kind_describe", "kind_material",
-        "kind_explain", "reference_in_context",
+        "kind_explain", "reference_in_context", *(f"topic_{number}" for number in range(1, COUNT + 1)),
     )  # fmt: skip
 
     def measure(self, task: Task, response: View) -> Measured:
@@ -62,12 +63,12 @@ class Question(Family):
         ))  # fmt: skip
 
     def about(self, task: Task) -> Sequence[float]:
-        """Lengths, kinds of question by their words (Chinese and English), points to be had."""
+        """Lengths, kinds of question by their words (Chinese and English), points to be had, topics."""
         text = task.question.text
         points = sum(int(found) for found in _POINTS.findall(text))
         return (
             math.log1p(len(task.question.tokens)), math.log1p(len(task.context.tokens)),
             float(not task.context.tokens), math.log1p(text.count("?") + text.count("？")), math.log1p(points),
             *(float(re.search(kind, text, re.IGNORECASE) is not None) for kind in _KINDS),
-            task.part(task.reference.pairs, task.context.pairs),
+            task.part(task.reference.pairs, task.context.pairs), *task.topics,
         )  # fmt: skip

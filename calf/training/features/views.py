@@ -107,12 +107,14 @@ class Task:
 
     Attributes:
         rarity: how much the language's tokens say.
+        topics: what the question is about, on `calf.training.features.topics`' axes.
     """
 
     question: View
     context: View
     reference: View
     rarity: Rarity
+    topics: Sequence[float]
 
     def weigh(self, tokens: AbstractSet[str]) -> float:
         """How much distinct tokens, or pairs of them, say."""
