@@ -264,6 +264,10 @@ def train(
         Literal["auto", "logistic", "trees", "boosting", "mean"],
         typer.Option(help="mean: of logistic and trees; auto: what does best on unseen examples."),
     ] = "mean",
+    objective: Annotated[
+        Literal["accuracy", "balanced"],
+        typer.Option(help="What the rule for `same` makes best: accuracy, or with half of macro-F1 added."),
+    ] = "accuracy",
     scores: Annotated[
         list[str] | None,
         typer.Option(help="A run on the dataset whose scores are learned from, too; repeatable."),
@@ -295,6 +299,7 @@ def train(
         out=out,
         features=features,
         model=model,
+        objective=objective,
         scores=scores or [],
         folds=folds,
         hold_out=hold_out,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from calf.errors import UserError
 from calf.formatting import money
 from calf.runs.plan import mirrored
 from calf.runs.showing import show_comparison
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["print_comparison"]
 
 _INDENT = "    "
+# What a model wrote must not move the cursor, rename the window, turn the line around, or fail to be written.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LETTERS = dict(zip(LABELS, ("A", "B", "same"), strict=True))
 
 
@@ -30,14 +34,16 @@ def print_comparison(path: Path, name: str, dataset: str | None, format: str) ->
     """Prints a run's judgments of one comparison, as text or, for "json", as one object.
 
     Raises:
-        UserError: see `show_comparison`.
+        UserError: see `show_comparison`; or it is to be printed as CSV.
     """
+    if format == "csv":
+        raise UserError("a comparison's judgments are no table; use --format table or json")
     found = show_comparison(path, name, dataset)
     if format == "json":
-        json.dump(_table(path, name, found), sys.stdout, ensure_ascii=False, indent=1)
-        sys.stdout.write("\n")
+        text = json.dumps(_table(path, name, found), ensure_ascii=False, indent=1)
+        sys.stdout.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
         return
-    sys.stdout.writelines(f"{line}\n" for line in _lines(path, name, found))
+    sys.stdout.writelines(f"{_UNSHOWN.sub(chr(0xFFFD), line)}\n" for line in _lines(path, name, found))
 
 
 def _table(path: Path, name: str, found: Showing) -> dict[str, Any]:
@@ -121,7 +127,7 @@ def _turn(number: int, turn: Mapping[str, Any]) -> Iterator[str]:
         yield from _indented(turn["answer"])
     if "tool" in turn:
         tool = turn["tool"]
-        yield f"{_INDENT}-> {tool['name']}({tool['input']})"
+        yield from _indented(f"-> {tool['name']}({tool['input']})")
         yield from _indented(tool["result"])
     if "failure" in turn:
         yield f"{_INDENT}failed, {turn['failure']}: {turn.get('message', '')}"

@@ -94,7 +94,8 @@ def _head(report: Report) -> Iterator[str]:
         "by bootstrap over groups"
     )
     taken = ", ".join(f"{kind} {count}" for kind, count in report.chosen.items())
-    yield f"features: {', '.join(report.families)}; model: {report.model} (in {report.folds} folds: {taken})"
+    model = f"{report.model}, for {report.objective} (in {report.folds} folds: {taken})"
+    yield f"features: {', '.join(report.families)}; model: {model}"
     if report.held_out_groups:
         state = "opened" if report.held_out else "closed (--open judges them, once all is chosen)"
         yield (

@@ -68,6 +68,7 @@ def _lines(report: Report, data: Dataset) -> Iterator[str]:
     yield "\n## How\n"
     yield f"- features: {', '.join(report.families)}"
     yield f"- model: {report.model}; taken in the folds: {_counts(report.chosen)}"
+    yield f"- the rule for `same` makes best, on unseen examples: {report.objective}"
     yield f"- {report.folds} folds of the groups by hash, seed {report.seed}; all is chosen and fitted in the others"
     yield f"- time {duration(report.seconds.get('all'))}, peak memory {report.peak_memory_bytes / 2**20:.0f} MiB\n"
     yield "## Agreement with people\n"

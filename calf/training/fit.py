@@ -10,7 +10,7 @@ import numpy as np
 from calf.decide import Decisions
 from calf.errors import UserError
 from calf.hashing import folds, uniform
-from calf.training.model import MEAN, Evaluator, fit_evaluator
+from calf.training.model import ACCURACY, MEAN, Evaluator, fit_evaluator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,14 @@ class CrossFitted:
 
 
 def cross_fit(
-    examples: Examples, *, model: str = MEAN, count: int = 5, seed: int = 0, jobs: int = 1, share: float = 1.0
+    examples: Examples,
+    *,
+    model: str = MEAN,
+    objective: str = ACCURACY,
+    count: int = 5,
+    seed: int = 0,
+    jobs: int = 1,
+    share: float = 1.0,
 ) -> CrossFitted:
     """Judges each fold of the groups by an evaluator fitted on the others.
 
@@ -53,6 +60,7 @@ def cross_fit(
     Args:
         examples: of at least two groups.
         model: one of `calf.training.model.MODELS`.
+        objective: one of `calf.training.model.OBJECTIVES`.
         count: the number of folds.
         seed: for all draws.
         jobs: how many threads.
@@ -74,20 +82,24 @@ def cross_fit(
     evaluators = []
     for part in range(count):
         own = fold == part
-        evaluator = fit_on(examples.rows(~own & kept), model=model, seed=seed, jobs=jobs)
+        evaluator = fit_on(examples.rows(~own & kept), model=model, objective=objective, seed=seed, jobs=jobs)
         probabilities[own] = evaluator.probabilities(examples.rows(own).pairs)
         verdict[own] = evaluator.calibration.verdicts(probabilities[own])
         evaluators.append(evaluator)
     return CrossFitted(probabilities, verdict, fold, tuple(evaluators))
 
 
-def fit_on(examples: Examples, *, model: str = MEAN, seed: int = 0, jobs: int = 1) -> Evaluator:
+def fit_on(
+    examples: Examples, *, model: str = MEAN, objective: str = ACCURACY, seed: int = 0, jobs: int = 1
+) -> Evaluator:
     """An evaluator fitted on all these examples.
 
     Raises:
         UserError: they are too few.
     """
-    return fit_evaluator(examples.pairs, examples.label, examples.groups, model=model, seed=seed, jobs=jobs)
+    return fit_evaluator(
+        examples.pairs, examples.label, examples.groups, model=model, objective=objective, seed=seed, jobs=jobs
+    )
 
 
 def decisions_of(probabilities: Floats, verdict: Codes) -> Decisions:

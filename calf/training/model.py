@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from calf.analysis.observations import Codes, Floats, Integers
     from calf.training.features import Pairs
 
-__all__ = ["MEAN", "MODELS", "Calibration", "Evaluator", "check_model", "fit_evaluator", "loss"]
+__all__ = [
+    "ACCURACY",
+    "MEAN",
+    "MODELS",
+    "OBJECTIVES",
+    "Calibration",
+    "Evaluator",
+    "check_model",
+    "check_objective",
+    "fit_evaluator",
+    "loss",
+]
 
 MEAN, AUTO = "mean", "auto"
 
@@ -35,6 +46,12 @@ MODELS: tuple[str, ...] = (*ESTIMATORS, MEAN, AUTO)
 of all these does best on unseen examples."""
 
 _OF_MEAN = ("logistic", "trees")
+
+ACCURACY = "accuracy"
+
+OBJECTIVES: Mapping[str, float] = {ACCURACY: 0.0, "balanced": 0.5}
+"""What the rule for `same` is to make best on unseen examples: accuracy plus so many times macro-F1. For accuracy alone
+it hardly ever says `same`, which is rarely the likeliest outcome; for macro-F1 alone far too often."""
 
 _INNER_FOLDS = 4
 _LEAST_SLOPE = 1e-3  # a margin that says nothing, or the opposite, still decides, and is hardly sure of it
@@ -113,6 +130,16 @@ class Evaluator:
         return self.calibration.verdicts(self.probabilities(pairs))
 
 
+def check_objective(objective: str) -> None:
+    """Whether it is one of `OBJECTIVES`.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if objective not in OBJECTIVES:
+        raise OptionError(f"objective {objective!r}: give {', '.join(OBJECTIVES)}")
+
+
 def check_model(model: str) -> None:
     """Whether it is one of `MODELS`.
 
@@ -124,7 +151,14 @@ def check_model(model: str) -> None:
 
 
 def fit_evaluator(
-    pairs: Pairs, label: Codes, groups: Sequence[str], *, model: str = MEAN, seed: int = 0, jobs: int = 1
+    pairs: Pairs,
+    label: Codes,
+    groups: Sequence[str],
+    *,
+    model: str = MEAN,
+    objective: str = ACCURACY,
+    seed: int = 0,
+    jobs: int = 1,
 ) -> Evaluator:
     """Learns an evaluator.
 
@@ -136,6 +170,7 @@ def fit_evaluator(
         label: (n,), places in `calf.types.LABELS`.
         groups: of each example; a group is never divided.
         model: one of `MODELS`.
+        objective: one of `OBJECTIVES`.
         seed: for all draws.
         jobs: how many threads.
 
@@ -144,6 +179,7 @@ def fit_evaluator(
         OptionError: there is no such model.
     """
     check_model(model)
+    check_objective(objective)
     kinds = tuple(ESTIMATORS) if model == AUTO else _OF_MEAN if model == MEAN else (model,)
     odd, even = pairs.odd.values, pairs.even.values
     unseen = _unseen(kinds, odd, even, label, groups, seed, jobs)
@@ -158,7 +194,7 @@ def fit_evaluator(
     }
     losses = {name: _held_out_loss(*values, label, fold) for name, values in margins.items()}
     kind = min(losses, key=lambda name: losses[name])
-    calibration = _calibrate(*margins[kind], label)
+    calibration = _calibrate(*margins[kind], label, OBJECTIVES[objective])
     members = candidates[kind]
     return Evaluator(
         kind,
@@ -257,17 +293,14 @@ def _steepness(values: Floats, sign: Floats | None) -> tuple[float, float]:
     return float(found[0]), float(found[1]) if sign is not None else 0.0
 
 
-def _calibrate(which: Floats, tie: Floats, label: Codes) -> Calibration:
+def _calibrate(which: Floats, tie: Floats, label: Codes, weight: float) -> Calibration:
     plain = Calibration(*_slopes(which, tie, label))
     probabilities = plain.probabilities(which, tie)
-    return Calibration(plain.slope, plain.tie_slope, plain.tie_shift, _same_from(probabilities, label))
+    return Calibration(plain.slope, plain.tie_slope, plain.tie_shift, _same_from(probabilities, label, weight))
 
 
-def _same_from(probabilities: Floats, label: Codes) -> float:
-    """The rule for `same` with the best sum of accuracy and macro-F1 on these examples.
-
-    Accuracy alone would hardly ever say `same`, which is rarely the likeliest; macro-F1 alone far too often.
-    """
+def _same_from(probabilities: Floats, label: Codes, weight: float) -> float:
+    """The rule for `same` with the best accuracy plus `weight` times macro-F1 on these examples."""
     first, second, same = probabilities.T
     ratio = same / np.maximum(first, second)
     better = np.where(first >= second, 0, 1).astype(np.int8)
@@ -278,7 +311,7 @@ def _same_from(probabilities: Floats, label: Codes) -> float:
     for threshold in tried:
         verdict = np.where(ratio >= threshold, SAME, better).astype(np.int8)
         counts = confusion(label, verdict, ones, nobody, 1)[0]
-        value = float(accuracy(counts)) + float(macro_f1(counts))
+        value = float(accuracy(counts)) + weight * float(macro_f1(counts))
         if value > best + 1e-12:
             best = value
             found = float(threshold) if np.isfinite(threshold) else found

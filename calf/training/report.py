@@ -45,6 +45,7 @@ class Report:
     groups: int
     families: tuple[str, ...]
     model: str
+    objective: str
     folds: int
     seed: int
     chosen: Mapping[str, int] = field(default_factory=dict)

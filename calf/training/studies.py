@@ -39,18 +39,28 @@ class Study:
 
     Attributes:
         model: one of `calf.training.model.MODELS`.
+        objective: one of `calf.training.model.OBJECTIVES`.
         count: the number of folds.
         seed, jobs: as in `cross_fit`.
     """
 
     model: str
+    objective: str
     count: int
     seed: int
     jobs: int
 
     def run(self, examples: Examples, share: float = 1.0) -> CrossFitted:
         """Cross-fits once."""
-        return cross_fit(examples, model=self.model, count=self.count, seed=self.seed, jobs=self.jobs, share=share)
+        return cross_fit(
+            examples,
+            model=self.model,
+            objective=self.objective,
+            count=self.count,
+            seed=self.seed,
+            jobs=self.jobs,
+            share=share,
+        )
 
 
 def figures(label: Codes, verdict: Codes, groups: Sequence[str]) -> Line:

@@ -17,7 +17,7 @@ from calf.training.card import write_card
 from calf.training.consistency import consistency_of
 from calf.training.examples import Examples, Preparer, choose_families, make_examples, split
 from calf.training.fit import CrossFitted, decisions_of, fit_on
-from calf.training.model import MEAN, check_model
+from calf.training.model import ACCURACY, MEAN, check_model, check_objective
 from calf.training.report import Report
 from calf.training.scores import scores_table
 from calf.training.seen import seen_marks
@@ -44,6 +44,7 @@ def train(
     out: str | Path | None = None,
     features: str = "auto",
     model: str = MEAN,
+    objective: str = ACCURACY,
     scores: Sequence[str] = (),
     folds: int = 5,
     hold_out: float = 0.0,
@@ -63,6 +64,7 @@ def train(
         out: a new folder for the evaluator, which `trained:FOLDER` then names as a metric.
         features: families with commas between (`calf.training.examples.choose_families`).
         model: one of `calf.training.model.MODELS`.
+        objective: one of `calf.training.model.OBJECTIVES`: what the rule for `same` is to make best.
         scores: runs on the dataset whose stored scores are learned from, too (a learned ensemble): ids, their
             beginnings, or metrics' names.
         folds: of the groups, for cross-fitting.
@@ -79,6 +81,7 @@ def train(
         UserError: an option, a file or a dataset is not as it must be, or there are too few comparisons.
     """
     check_model(model)
+    check_objective(objective)
     families = choose_families(features)
     _check(hold_out, open_held_out=open_held_out, scores=scores, test=test, out=out)
     need_packages("calf train")
@@ -104,16 +107,16 @@ def train(
     if table is not None:
         examples = examples.with_scores(table)
     report = Report(
-        data.name, data.fingerprint, data.notes, len(rest), len(set(examples.groups)), examples.families, model, folds,
-        seed, scores=ids, hold_out=hold_out, held_out_groups=len({c.group for c in aside}),
+        data.name, data.fingerprint, data.notes, len(rest), len(set(examples.groups)), examples.families, model,
+        objective, folds, seed, scores=ids, hold_out=hold_out, held_out_groups=len({c.group for c in aside}),
         held_out_comparisons=len(aside), dropped=None if dropped is None else dataclasses.asdict(dropped),
     )  # fmt: skip
     clock.begin("cross-fitting")
-    study = Study(model, folds, seed, jobs)
+    study = Study(model, objective, folds, seed, jobs)
     whole = study.run(examples)
     chosen = dict(Counter(evaluator.kind for evaluator in whole.evaluators).most_common())
     clock.begin("fitting")
-    evaluator = fit_on(examples, model=model, seed=seed, jobs=jobs)
+    evaluator = fit_on(examples, model=model, objective=objective, seed=seed, jobs=jobs)
     clock.begin("figures")
     report = dataclasses.replace(
         report,
@@ -217,6 +220,7 @@ def _about(report: Report, data: Dataset) -> Line:
         "options": {
             "features": list(report.families),
             "model": report.model,
+            "objective": report.objective,
             "folds": report.folds,
             "hold_out": report.hold_out,
             "seed": report.seed,

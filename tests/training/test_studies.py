@@ -17,7 +17,7 @@ from calf.training.fit import cross_fit, decisions_of, groups_of
 from calf.training.studies import FIGURES, Study, ablations, difference, figures, importances, learning_curve
 from calf.training.transfer import _drop
 
-STUDY = Study("logistic", 4, 0, 1)
+STUDY = Study("logistic", "accuracy", 4, 0, 1)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from calf.errors import OptionError
 from calf.training.estimators import ESTIMATORS
-from calf.training.model import Calibration, Evaluator, _same_from, _slopes, fit_evaluator, loss
+from calf.training.model import OBJECTIVES, Calibration, Evaluator, _same_from, _slopes, fit_evaluator, loss
 
 numbers = st.floats(-60, 60, allow_nan=False)
 
@@ -100,7 +100,8 @@ def test_log_odds_of_ties_that_say_the_opposite_leave_their_share() -> None:
     assert 1 / (1 + np.exp(-shift)) == pytest.approx(((label == 2).sum() + 0.5) / 61)
 
 
-def test_the_rule_for_same_is_the_best_one() -> None:
+@pytest.mark.parametrize("weight", OBJECTIVES.values())
+def test_the_rule_for_same_is_the_best_one(weight: float) -> None:
     chance = np.random.default_rng(1)
     given_ = chance.dirichlet([3, 3, 1], size=300)
     label = np.array([chance.choice(3, p=row) for row in given_], dtype=np.int8)
@@ -108,12 +109,13 @@ def test_the_rule_for_same_is_the_best_one() -> None:
 
     def value(threshold: float) -> float:
         verdict = Calibration(same_from=threshold).verdicts(given_)
-        return float(accuracy_score(label, verdict) + f1_score(label, verdict, average="macro", zero_division=0))
+        f1 = f1_score(label, verdict, average="macro", zero_division=0)
+        return float(accuracy_score(label, verdict) + weight * f1)
 
-    best = value(_same_from(given_, label))
+    best = value(_same_from(given_, label, weight))
     assert best >= max(value(threshold) for threshold in np.linspace(0.05, 3, 60)) - 0.01
     nobody = np.where(label == 2, 0, label).astype(np.int8)
-    assert (Calibration(same_from=_same_from(given_, nobody)).verdicts(given_) == 2).mean() < 0.1
+    assert (Calibration(same_from=_same_from(given_, nobody, weight)).verdicts(given_) == 2).mean() < 0.1
 
 
 def test_auto_takes_the_candidate_with_the_least_loss_and_mean_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +140,7 @@ def test_training_again_gives_the_same_and_another_seed_is_allowed(evaluator: Ev
     assert not np.array_equal(other.probabilities(probe), evaluator.probabilities(probe))
 
 
-@pytest.mark.parametrize("model", list(ESTIMATORS))
+@pytest.mark.parametrize("model", ["logistic", "trees"])  # boosting takes as many as there are
 def test_more_threads_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calf.training.model._INNER_FOLDS", 2)  # quicker, as is
     monkeypatch.setattr("calf.training.estimators._TREES", 20)
