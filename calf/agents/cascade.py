@@ -58,11 +58,12 @@ class Cascade:
     The cheap metric judges the whole dataset at first. It is as sure as its two scores differ, or, if it compares pairs
     and gives probabilities, as its verdict is probable. From the threshold on it decides; below, and where it fails or
     says "same" by scores that are equal, the expensive one is asked, when the comparison's turn comes. The threshold of
-    a comparison is that of the other folds' comparisons (10 folds of groups), so that no label has a say in its own.
+    a comparison is that of the other folds' comparisons (10 folds of groups), so that no label has a say in its own;
+    with `accuracy` there must be two groups.
 
     Args:
         cheap: a response metric that asks no server, or such a metric of pairs with probabilities, with options in
-            brackets: `rouge-l`, `bertscore[layer=9]`.
+            brackets: `rouge-l`, `bertscore[layer=9]`. A verdict without probabilities is never sure.
         expensive: a metric of pairs.
         share: the share of the comparisons that the expensive one is to judge. Labels are not looked at.
         accuracy: instead of `share`: how often, at least, the cheap one must be right where it decides; it decides as
@@ -147,6 +148,11 @@ class Cascade:
         if outcomes and len(failures) == len(outcomes):
             why = f"{failures[0].kind}, {failures[0].message}"
             raise UserError(f"the cheap metric {self._cheap.name} judges no comparison: {why}")
+        said_something = [outcome for outcome in outcomes.values() if isinstance(outcome, Opinion)]
+        if said_something and all(outcome.probabilities is None for outcome in said_something):
+            raise UserError(f"cheap: {self._cheap.name!r} gives no probabilities, so nobody knows where it is sure")
+        if self.accuracy is not None and len(set(fold.values())) == 1:
+            raise UserError("accuracy needs two groups or more: others' labels set a group's threshold; use share")
         ready.threshold = {number: self._threshold(comparisons, ready, number) for number in set(fold.values())}
         self._prepared = ready
         prepare(self._expensive, preparation)
@@ -206,7 +212,8 @@ class Cascade:
             return replace(outcome, transcript=(turn, *outcome.transcript))
         last: dict[str, Any] = {"step": "expensive", "role": self._expensive.name, "verdict": outcome.verdict}
         usage = outcome.usage or {}
-        last |= {name: int(usage.get(name, usage.get(f"kept_{name}", 0))) for name in ("input_tokens", "output_tokens")}
+        for name in ("input_tokens", "output_tokens"):
+            last[name] = int(usage.get(name, 0) + usage.get(f"kept_{name}", 0))
         more = outcome.transcript or (last,)
         return replace(outcome, transcript=(turn, *more))
 
@@ -258,4 +265,4 @@ def _said(kind: str, comparison: Comparison, outcomes: Mapping[str, Outcome]) ->
     if not isinstance(outcome, Opinion):
         return None
     shares = outcome.probabilities
-    return _Sure(outcome.verdict, 1.0 if shares is None else shares[LABELS.index(outcome.verdict)])
+    return None if shares is None else _Sure(outcome.verdict, shares[LABELS.index(outcome.verdict)])

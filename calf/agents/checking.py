@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from calf.agents.prompts import joined
+from calf.agents.prompts import block, joined
 from calf.agents.reading import ToolCall, check_reader, check_schema
 from calf.agents.session import Call, EndedError
 from calf.agents.tools import use_tool
+from calf.judges.prompt import mark_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from calf.agents.prompts import Request
     from calf.agents.session import Heard, Member, Session
     from calf.agents.steps import Step
@@ -29,6 +32,7 @@ class _Check:
 
     side: str
     number: int
+    material: Mapping[str, str | None]
     messages: Messages
     new: Messages
     used: int = 0
@@ -78,7 +82,7 @@ def _begin(session: Session, member: Member, request: Request, side: str, number
     messages = member.opening.messages(session.language, material)
     text = request.text(session.language, material, (), item=session.points[number])
     messages = joined(messages, text)
-    return _Check(side, number, messages, messages)
+    return _Check(side, number, material, messages, messages)
 
 
 def _go_on(session: Session, check: _Check, heard: Heard, step: Step, language: str) -> None:
@@ -92,7 +96,9 @@ def _go_on(session: Session, check: _Check, heard: Heard, step: Step, language: 
     result = use_tool(call.name, call.text, step.tools, session.item.context)
     heard.record["tool"] = {"name": call.name, "input": call.text, "result": result}
     words = _WORDS[language]
-    text = f"{words[3].format(name=call.name)}\n{result}"
+    # What stands in the context, or in what the checker wrote, is no instruction either.
+    shown = block("result", result, mark_for({**check.material, "result": result}))
+    text = f"{words[3].format(name=call.name if call.name in step.tools else '')}\n{shown}"
     if check.used == step.most_tools:
         text += f"\n\n{words[4]}"
     check.new = (("user", text),)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from calf.judges.prompt import Messages
 
-__all__ = ["Opening", "Request", "Said", "joined"]
+__all__ = ["Opening", "Request", "Said", "block", "joined"]
 
 Texts = Mapping[str, str | None]
 
@@ -102,8 +102,8 @@ class Request:
             if name == "mark":
                 return mark
             if name == "said":
-                return "\n\n".join(f"{one.speaker}:\n{_block('said', one.text, mark)}" for one in said)
-            return _block(name, texts[name], mark)
+                return "\n\n".join(f"{one.speaker}:\n{block('said', one.text, mark)}" for one in said)
+            return block(name, texts[name], mark)
 
         parts = _PARAGRAPHS.split(self.prompt(language).user)
         return _PLACEHOLDER.sub(filled, "\n\n".join(part for part in parts if said or "${said}" not in part))
@@ -117,7 +117,8 @@ def joined(messages: Messages, text: str) -> Messages:
     return (*messages, ("user", text))
 
 
-def _block(name: str, text: str, mark: str) -> str:
+def block(name: str, text: str, mark: str) -> str:
+    """A text between tags that end in a mark, which no text may hold."""
     return f"<{name}_{mark}>\n{text}\n</{name}_{mark}>"
 
 

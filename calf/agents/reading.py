@@ -58,7 +58,7 @@ def said_in(choice: Choice) -> str:
 
 def points_in(choice: Choice) -> tuple[str, ...] | Unread:
     """The points of a checklist."""
-    return read_points(choice.text, choice.finish)
+    return read_points(choice.text.encode("utf-8", "replace").decode(), choice.finish)
 
 
 def check_schema(tools: Sequence[str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def check_reader(tools: bool) -> Callable[[Choice], bool | ToolCall | Unread]:
         if isinstance(text, Unread):
             return text
         found = [{str(key).lower(): value for key, value in one.value} for one in objects(text)]
-        calls = [one for one in found if str(one.get("tool") or "none").lower() != "none"]
+        calls = [one for one in found if str(one.get("tool") or "none").strip().lower() != "none"]
         if calls and tools:
             return ToolCall(str(calls[0]["tool"]).strip().lower(), str(calls[0].get("input") or "").strip())
         said = {_truth(one["met"]) for one in found if "met" in one and one not in calls}

@@ -6,8 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from calf.agents.reading import check_reader, points_in, statement_in
-from calf.agents.session import Bounds, Heard, Session
+from calf.agents.session import Bounds, EndedError, Heard, Session
 from calf.engine.request import Choice
+from calf.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -32,7 +33,7 @@ class Rehearsal(Session):
 
     Args:
         item: what would be judged.
-        bounds: its limits; the rehearsal has those of turns alone.
+        bounds: its limits; the rehearsal has that of turns alone, and ends there as a judgment would.
         main: the judge whose server an estimate is made for.
         tokens: about how long an answer is; None: 200 tokens.
 
@@ -41,14 +42,14 @@ class Rehearsal(Session):
     """
 
     def __init__(self, item: Pair, bounds: Bounds, main: Judge, tokens: float | None) -> None:
-        super().__init__(item, Bounds(max(bounds.turns, 10_000)))
+        super().__init__(item, Bounds(bounds.turns))
         self.requests: list[Request] = []
         self._main = main
         self._others: list[Judge] = []
         self._text = _WORD * round(_TOKENS if tokens is None else tokens)
 
-    def run(self, playing: Coroutine[Any, Any, T]) -> T:
-        """Play to the end: nothing is waited for, so no event loop is needed.
+    def run(self, playing: Coroutine[Any, Any, T]) -> T | None:
+        """Play to the end, or to the limit: nothing is waited for, so no event loop is needed.
 
         Raises:
             RuntimeError: something is waited for.
@@ -58,10 +59,14 @@ class Rehearsal(Session):
         except StopIteration as end:
             result: T = end.value
             return result
+        except EndedError:
+            return None
         raise RuntimeError("a rehearsal waits for something")
 
     async def ask(self, calls: Sequence[Call]) -> list[Heard]:
         """Answers that say nothing."""
+        if len(self.requests) + len(calls) > self._bounds.turns:
+            raise EndedError(Failure("turn_limit"))
         return [self._pretend(call) for call in calls]
 
     def _pretend(self, call: Call) -> Heard:

@@ -250,6 +250,8 @@ class Session:
         choices = [reply.choices[0] for reply in replies[:1]]
         if len(replies) > 1 and not isinstance(read, Failure):
             choices.append(replies[-1].choices[0])
+        # A lone surrogate can neither be sent nor kept: what follows must be the same when it comes from the cache.
+        choices = [replace(choice, text=choice.text.encode("utf-8", "replace").decode()) for choice in choices]
         texts = [answer_of(choice.text, None) for choice in choices]
         answer = "\n\n".join(text for text in texts if not isinstance(text, Unread))
         said = "\n\n".join(filter(None, map(said_in, choices)))

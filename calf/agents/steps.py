@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from calf.errors import OptionError
+from calf.judges.base import Judge
+from calf.metrics.options import check_options, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +134,14 @@ def read_steps(
     kinds = [step.kind for step in flat]
     if "check" in kinds and "checklist" not in kinds[: kinds.index("check")]:
         raise OptionError("steps: check needs a checklist before it")
+    checkers = {name for step in flat if step.kind == "check" for name in step.who}
+    checks = {step.prompt for step in flat if step.kind == "check"}
+    for step in flat:
+        # A check's conversation is about one response, and its prompt about one point.
+        if step.kind != "check" and (busy := checkers.intersection(step.who)):
+            raise OptionError(f"steps: {min(busy)!r} checks single responses: another role must {step.kind}")
+        if step.kind != "check" and step.prompt in checks:
+            raise OptionError(f"steps: the prompt {step.prompt!r} is for check, and cannot be for {step.kind}, too")
     spoken = {name for step in flat if step.kind == "speak" and step.verdict for name in step.who}
     for step in flat:
         if step.kind == "vote" and not step.prompt and not spoken.issuperset(step.who):
@@ -144,16 +154,20 @@ def _role(name: str, table: Any, prompts: Mapping[str, Any]) -> Role:
     where = f"role {name!r}"
     _check_keys(where, table, _ROLE_KEYS)
     title = table.get("title", {})
-    if not isinstance(title, Mapping):
+    if not isinstance(title, Mapping) or not all(isinstance(text, str) for text in title.values()):
         raise OptionError(f'{where}: title is a table of languages, like {{ en = "Critic" }}')
-    options = {key: table[key] for key in ROLE_OPTIONS if key in table}
+    try:
+        options = check_options("", options_of(Judge), {key: table[key] for key in ROLE_OPTIONS if key in table})
+    except OptionError as error:
+        said = str(error).removeprefix("metric '': ")
+        raise OptionError(f"{where}: {said}") from None
     role = Role(
         name,
         _prompt(where, table, "prompt", prompts),
         _prompt(where, table, "persona", prompts) if "persona" in table else "",
         title,
         _number(where, table, "copies", 1),
-        bool(table.get("each_model", False)),
+        _flag(where, table, "each_model"),
         options,
     )
     if role.each_model and ("model" in options or role.copies > 1):
@@ -169,14 +183,15 @@ def _step(table: Any, where: str, roles: Mapping[str, Role], prompts: Mapping[st
     where = f"{where} ({kind})"
     _check_keys(where, table, _STEP_KEYS[kind] | {"kind"})
     if kind == "rounds":
-        inner = table.get("steps") or ()
+        inner = table.get("steps", [])
+        if not isinstance(inner, (list, tuple)):
+            raise OptionError(f"{where}: steps is a list of steps, not {inner!r}")
         if not inner:
             raise OptionError(f"{where}: it has no steps")
         times = _number(where, table, "times", 1) if "times" in table else None
         parts = tuple(_step(one, f"{where}, step {n}", roles, prompts, tools) for n, one in enumerate(inner, 1))
         return Step("rounds", steps=parts, times=times)
-    given = table.get("who", ())
-    who = (given,) if isinstance(given, str) else tuple(given)
+    who = _list(where, table, "who")
     unknown = [name for name in who if name not in roles]
     if not who or unknown or len(set(who)) < len(who):
         what = f"no role {unknown[0]!r}" if unknown else "names roles, each once"
@@ -184,7 +199,7 @@ def _step(table: Any, where: str, roles: Mapping[str, Role], prompts: Mapping[st
     if kind in _ONE_ROLE and (len(who) > 1 or roles[who[0]].copies > 1 or roles[who[0]].each_model):
         raise OptionError(f"{where}: one role does this")
     has_prompt = kind in _NEED_PROMPT or "prompt" in table
-    used = tuple(table.get("tools", ()))
+    used = _list(where, table, "tools")
     wrong = [name for name in used if name not in tools]
     if wrong:
         raise OptionError(f"{where}: no tool {wrong[0]!r}; tools: {', '.join(tools)}")
@@ -194,8 +209,8 @@ def _step(table: Any, where: str, roles: Mapping[str, Role], prompts: Mapping[st
         _prompt(where, table, "prompt", prompts) if has_prompt else "",
         _choice(where, table, "mode", get_args(Mode), "one-by-one"),
         _choice(where, table, "sees", get_args(Sees), "all"),
-        bool(table.get("verdict", False)),
-        bool(table.get("explain", False)),
+        _flag(where, table, "verdict"),
+        _flag(where, table, "explain"),
         most=_number(where, table, "most", 8),
         tools=used,
         most_tools=_number(where, table, "most_tools", 3),
@@ -215,6 +230,21 @@ def _prompt(where: str, table: Mapping[str, Any], key: str, prompts: Mapping[str
     if not isinstance(name, str) or name not in prompts:
         raise OptionError(f"{where}: {key} names one of the prompts {', '.join(prompts) or '(none)'}, not {name!r}")
     return name
+
+
+def _list(where: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise OptionError(f"{where}: {key} is a name or a list of names, not {value!r}")
+    return tuple(names)
+
+
+def _flag(where: str, table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise OptionError(f"{where}: {key} is true or false, not {value!r}")
+    return value
 
 
 def _number(where: str, table: Mapping[str, Any], key: str, default: int) -> int:

@@ -41,7 +41,8 @@ class AgentJudge(Judge):
         steps: see `calf.agents`.
         prompts: texts by name and language (en, zh); the Chinese ones are for language "zh", the English ones for all
             others.
-        model: of all roles that have none of their own.
+        model: of all roles that have none of their own. A role with a `base_url` of its own has a `key_variable` of its
+            own, too: the key for another address is not sent there.
         models: several, separated by commas, for a role with `each_model`.
         turns: how often `rounds` are repeated that do not say it.
         combine: how votes make a verdict. vote: what most say, "same" if none has more than each of the others. mean:
@@ -80,7 +81,7 @@ class AgentJudge(Judge):
             ("turns", turns), ("max_turns", max_turns), ("max_tokens_total", max_tokens_total),
             ("max_cost_each", max_cost_each), ("max_seconds_each", max_seconds_each),
         ):  # fmt: skip
-            if number is not None and number <= 0:
+            if number is not None and not number > 0:  # not a number is none either
                 raise OptionError(f"{name} must be more than 0, not {number}")
         self.roles = read_roles(roles, prompts)
         self.steps = read_steps(steps, self.roles, prompts, TOOLS)
@@ -90,6 +91,7 @@ class AgentJudge(Judge):
             raise OptionError(f"role {each[0]!r} is there once for each model: name them with -o models=NAME,NAME,...")
         if named and not each:
             raise OptionError("models: no role of this metric takes several; use -o model=NAME")
+        model = (model or "").strip() or None
         own = [role.options["model"] for role in self.roles.values() if "model" in role.options]
         if model is None and any("model" not in role.options and not role.each_model for role in self.roles.values()):
             raise OptionError("no model is named; say which one with -o model=NAME")
@@ -108,6 +110,9 @@ class AgentJudge(Judge):
         }
         asked = {step.prompt: step.kind == "check" for step in every_step(self.steps) if step.prompt}
         requests = {name: Request(prompts, name, {"item"} if check else ()) for name, check in asked.items()}
+        called = [member.name for each_role in members.values() for member in each_role]
+        if twice := next((name for name, count in Counter(called).items() if count > 1), None):
+            raise OptionError(f"roles: two would be called {twice!r}; a role's copies are NAME 1, NAME 2, ...")
         self._players = Players(members, requests, turns, combine)
 
     # ---- the metric's optional methods ------------------------------------------------------------------------
@@ -124,8 +129,15 @@ class AgentJudge(Judge):
             raise UserError(f"max_cost_each needs prices, and none are known for model {unpriced!r}")
         self._spent = {}
         self._engine = None
-        for voice in self._speaking:
-            voice.server(needs_key=preparation.spending.replay is None)
+        for settings, voice in self._voices:
+            if voice in self._speaking:
+                try:
+                    voice.server(needs_key=preparation.spending.replay is None)
+                except UserError as error:
+                    if "base_url" not in settings:
+                        raise
+                    said = str(error).replace("-o key_variable=NAME", 'key_variable = "NAME" in the role')
+                    raise UserError(f"a role's own address: {said}") from None
         first: Engine | None = None
         opened: list[Judge] = []
         # One without prices, where they are needed, is refused before anything else is open.
@@ -143,7 +155,8 @@ class AgentJudge(Judge):
             if voice in self._speaking:
                 server = voice.server(needs_key=False)
                 honours = ",".join(sorted(server.honours)) or "none"
-                described[f"voice {settings['model']}"] = f"{server.place} {honours}"
+                known = described.get(f"voice {settings['model']}")
+                described[f"voice {settings['model']}"] = ", ".join(filter(None, [known, f"{server.place} {honours}"]))
         return described
 
     @property
@@ -230,7 +243,11 @@ class AgentJudge(Judge):
         """The judge with these settings, the general ones for all others."""
         known = next((voice for same, voice in self._voices if same == settings), None)
         if known is None:
-            known = Judge(**{"prices": self._prices_of(settings["model"]), **self._others, **settings})
+            others = self._others
+            if settings.get("base_url", others.get("base_url")) != others.get("base_url"):
+                # The key for one address is no other's business.
+                others = {name: value for name, value in others.items() if name not in ("api_key", "key_variable")}
+            known = Judge(**{"prices": self._prices_of(settings["model"]), **others, **settings})
             self._voices.append((settings, known))
         return known
 

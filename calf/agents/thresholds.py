@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ def threshold_for_share(confidence: Sequence[float], share: float, failed: int =
     left = round(share * (len(ordered) + failed)) - failed
     if left <= 0:
         return -math.inf
-    return math.inf if left >= len(ordered) else ordered[left]
+    if left >= len(ordered):
+        return math.inf
+    # Equal ones stay together, on the side that comes nearer to the share.
+    first, end = bisect_left(ordered, ordered[left]), bisect_right(ordered, ordered[left])
+    if left - first <= end - left:
+        return ordered[left]
+    return math.inf if end == len(ordered) else ordered[end]
 
 
 def threshold_for_accuracy(confidence: Sequence[float], right: Sequence[bool], accuracy: float) -> float:

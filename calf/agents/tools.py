@@ -7,6 +7,8 @@ import math
 import operator
 import re
 import unicodedata
+import warnings
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from calf.agents.dates import reckon
@@ -40,6 +42,10 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "exp": math.exp,
 }  # fmt: skip
 _NAMES = {"pi": math.pi, "e": math.e}
+_PERCENT = "percent"
+_SEVERAL = re.compile(r"(?:round|min|max|log)\s*\(")  # functions of several numbers
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-", "^": "**", "（": "(", "）": ")"})  # after NFKC
 
 
@@ -69,12 +75,10 @@ def search(query: str, context: str) -> str:
     passages = [part.strip() for part in re.split(r"\n+|(?<=[.!?])\s+(?=\S)|(?<=[。！？；])", context) if part.strip()]
     if not passages:
         return "error: there is no context to search in"
-    words = [_words(passage) for passage in passages]
-    scores = []
-    for found in words:
-        shared = _words(query) & found
-        rare = sum(math.log(1 + len(passages) / sum(word in other for other in words)) for word in shared)
-        scores.append(rare)
+    wanted = _words(query)
+    shared = [wanted & _words(passage) for passage in passages]
+    often = Counter(word for found in shared for word in found)
+    scores = [math.fsum(math.log(1 + len(passages) / often[word]) for word in found) for found in shared]
     best = sorted((place for place, score in enumerate(scores) if score > 0), key=lambda place: (-scores[place], place))
     if not best:
         return "nothing found"
@@ -92,13 +96,18 @@ def calculate(text: str) -> str:
     """The value of an expression of numbers: + - * / // % ** and ^, brackets, sqrt, abs, round, min, max, log, exp.
 
     "15%" is 0.15 where no number follows. Nothing is executed: the expression is taken apart, and what is not one of
-    these is refused, as is a number beyond 10^15.
+    these is refused, as is a number beyond 10^15, and a comma that may part thousands or two numbers.
     """
-    plain = unicodedata.normalize("NFKC", text).translate(_SIGNS).strip().rstrip("=").strip()
-    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", plain)
-    plain = re.sub(r"(?<=[\d)])\s*%(?!\s*[\w(])", "/100", plain)
+    plain = _RAISED.sub(lambda match: f"**({match[0]})", text)  # or they would be digits of the number before
+    plain = unicodedata.normalize("NFKC", plain).translate(_SIGNS).strip().rstrip("=").strip()
+    if _SEVERAL.search(plain) and _THOUSANDS.search(plain):
+        return "error: write thousands without a comma, and a space after the comma between two numbers"
+    plain = _THOUSANDS.sub("", plain)
+    plain = re.sub(r"(?<=[\d)])\s*%(?!\s*[\w(])", f" .{_PERCENT}", plain)  # binds closer than any other operator
     try:
-        tree = ast.parse(plain, mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python advises on strange syntax is not for the user
+            tree = ast.parse(plain, mode="eval")
         if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
             return "error: the expression is too long"
         value = _value(tree.body)
@@ -120,6 +129,8 @@ def _value(node: ast.expr) -> float:
         value = node.value
     elif isinstance(node, ast.Name) and node.id in _NAMES:
         value = _NAMES[node.id]
+    elif isinstance(node, ast.Attribute) and node.attr == _PERCENT:
+        value = _value(node.value) / 100
     elif isinstance(node, ast.BinOp) and type(node.op) in _TWO:
         left, right = _value(node.left), _value(node.right)
         if isinstance(node.op, ast.Pow) and abs(right) > 64:

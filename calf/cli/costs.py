@@ -36,8 +36,8 @@ def legend_of(found: Differences) -> Iterator[str]:
         counted = "tokens in and out" if unit == "tokens" else unit
         yield (
             f"accuracy against cost, on {found.costs[0]['n']} comparisons: {counted} for each decision, answers from "
-            f"the cache included{unknown}; on the front: no other is better at the same cost or less (share of "
-            "resamples)."
+            f"the cache included{unknown}; on the front: no other is better for the same cost, or as good "
+            "for less (share of resamples)."
         )
     if found.turns:
         yield (

@@ -68,15 +68,20 @@ def _malformed(what: str, text: str, usage: Usage = NO_USAGE) -> Reply:
     )
 
 
+def _writable(text: str) -> str:
+    """Without halves of characters, which JSON can hold and no file: else it would be another text once it was kept."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _choice(value: dict[str, Any], server: Server) -> Choice:
     """One choice; scrubbed again, since JSON may have written the key in another way."""
     message = value["message"]
     text = _text(message.get("content")) or message.get("refusal") or ""
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     return Choice(
-        server.scrub(text),
+        _writable(server.scrub(text)),
         str(value.get("finish_reason") or "stop"),
-        server.scrub(reasoning) if isinstance(reasoning, str) else None,
+        _writable(server.scrub(reasoning)) if isinstance(reasoning, str) else None,
         tuple(_token(token) for token in (value.get("logprobs") or {}).get("content") or ()),
     )
 

@@ -197,3 +197,10 @@ def test_a_sum_knows_what_it_does_not_know() -> None:
     assert total({"requests": 1, "cost": 0.5}, {"requests": 1}) == {"requests": 2}
     assert total({"requests": 1, "cost": 0.5}, {"cache_hits": 1}) == {"requests": 1, "cost": 0.5, "cache_hits": 1}
     assert total() == {}
+
+
+def test_half_a_character_is_the_same_text_before_and_after_it_is_kept() -> None:
+    from calf.engine.wire import read_reply
+
+    raw = b'{"choices": [{"message": {"content": "A \\ud83d is \\ud83d\\ude00"}}], "usage": {}}'
+    assert read_reply(raw, question(), SERVER, 0.0).choices[0].text == "A ? is \U0001f600"

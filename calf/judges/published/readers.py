@@ -71,7 +71,7 @@ def _number(found: Iterable[str], text: str, low: float, high: float) -> float |
 _END = r"[\s\"')\].。]*\Z"
 _RESULT = re.compile(r"\[\s*(?:RESULT|SCORE)\s*[\]:]", re.I)
 _LETTER_END = re.compile(
-    rf"(?:\[\s*RESULT\s*[\]:]:?[\s(\[\"']*(?:Response\s+)?|\[\s*Response\s+|^Result\s*:?[\s(\[]*(?:Response\s+)?)"
+    rf"(?:\[\s*RESULT\s*[\]:]:?[\s(\[\"']*(?:Response\s+)?|(?:^|[.:!?。])\s*\[\s*Response\s+|^Result\s*:?[\s(\[]*(?:Response\s+)?)"
     rf"(A|B){_END}",
     re.I | re.M,
 )
@@ -119,7 +119,11 @@ _DECISION = re.compile(
     r"|最终(?:的)?决定是[\s:\"'\[(]*(?:(?:回应|回复)\s*([12])|(平局))",
     re.I,
 )
-_ANOTHER = re.compile(r"\s*(?:/|\||,|or\b|and\b|或者?|和|与)\s*(?:(?:Response|回应|回复)\s*[12]|tie\b|平局)", re.I)
+_ANOTHER = re.compile(
+    r"\s*(?:(?:/|\||,|or\b|and\b|或者?|和|与)\s*(?:(?:Response|回应|回复)\s*[12]|tie\b|平局)"
+    r"|is\s+(?:not|worse|weaker|inferior)\b)",
+    re.I,
+)
 _RATING = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 
 
@@ -146,8 +150,8 @@ def read_autoj_rating(text: str, finish: str | None = None) -> float | Unread:
 
 # ---- CritiqueLLM --------------------------------------------------------------------------------------------------
 
-_COMPARED = re.compile(r"综合比较结果[\s\"']*:[\s\"'{\[(]*(?:助手\s*([12])(?!\d)|(质量相当))")
-_TOTAL = re.compile(r"综合得分[\s\"']*:[\s\"'{\[(]*(\d+(?:\.\d+)?)")
+_COMPARED = re.compile(r"综合比较结果[\s\"']*:[\s\"'{\[(]*(?:助手\s*([12])(?!\d|\s*(?:和|与|或|、|/))|(质量相当))")
+_TOTAL = re.compile(r"综合得分[\s\"']*:[\s\"'{\[(]*(\d+(?:\.\d+)?)(?![\d.]*\d|\s*(?:/\s*(?!10(?!\d))|[-~–到至]\s*)\d)")
 
 
 def read_critiquellm(text: str, finish: str | None = None) -> Verdict | Unread:
@@ -226,7 +230,8 @@ def _outside(answer: str) -> str:
             continue
         place = next((at for at in range(len(opened) - 1, -1, -1) if opened[at][0] == name), None)
         if place is not None:
-            hidden = [span for span in hidden if span[0] < opened[place][1]]
+            while hidden and hidden[-1][0] > opened[place][1]:
+                hidden.pop()
             hidden.append((opened[place][1], tag.end()))
             del opened[place:]
     parts, at = [], 0
