@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -257,10 +258,13 @@ class _Asked:
         self.metric = metric
         self.preparation = preparation
         self._prepared = False
+        self.seconds = 0.0  # that this took: a metric may learn all that it knows there
 
     def prepare(self, spent: Mapping[str, float]) -> None:
         if not self._prepared:
+            started = time.perf_counter()
             prepare(self.metric, dataclasses.replace(self.preparation, spent=spent))
+            self.seconds = time.perf_counter() - started
             self._prepared = True
 
 
@@ -281,7 +285,7 @@ def _judge(
     spent = spent_before(earlier, journal.usage)
     asked.prepare(spent)
     metric = asked.metric
-    with Session(folder, metric.instance, jobs, earlier, spent) as session:
+    with Session(folder, metric.instance, jobs, earlier, spent, asked.seconds) as session:
         report.start(metric.name, len(units), len(units) - len(left))
         try:
             with contextlib.closing(execute(metric, left, asked.preparation, jobs, executor)) as parts:
@@ -304,7 +308,7 @@ def _judge_parts(
     spent = spent_before(earlier, {})
     asked.prepare(spent)
     metric = asked.metric
-    with Session(folder, metric.instance, jobs, earlier, spent) as session:
+    with Session(folder, metric.instance, jobs, earlier, spent, asked.seconds) as session:
         report.start(metric.name, total, total - sum(todo.values()))
         try:
             run.judge(metric, todo, asked.preparation, jobs, executor, session, report.advance)

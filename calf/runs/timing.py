@@ -57,6 +57,7 @@ class Session:
         jobs: worker processes.
         earlier: the run's record of what was judged before; None: nothing was, or its judgments were not kept.
         spent: what earlier sessions took (`spent_before`).
+        prepared: seconds that went before, in which the metric looked at the dataset.
 
     Raises:
         UserError: prices in another currency than those of earlier sessions.
@@ -69,6 +70,7 @@ class Session:
         jobs: int,
         earlier: Mapping[str, Any] | None,
         spent: Mapping[str, float],
+        prepared: float = 0.0,
     ) -> None:
         self._before = spent
         self._folder = folder
@@ -76,7 +78,7 @@ class Session:
         self._ended = threading.Event()
         self._writer = threading.Thread(target=self._keep_writing, name="calf-timing", daemon=True)
         self._earlier = [] if earlier is None else earlier["sessions"]
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - prepared
         self._record: dict[str, Any] = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": 0.0,

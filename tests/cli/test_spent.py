@@ -12,6 +12,7 @@ import pytest
 from cli.judging import server, tiny
 from engine.server import ScriptedServer
 
+from calf.evaluation import evaluate
 from calf.formatting import duration, money, whole
 from calf.runs.store import RunFolder
 from calf.runs.timing import Session
@@ -135,3 +136,17 @@ def test_figures_as_people_read_them() -> None:
         "10.0 h",
     ]
     assert whole(1234567.4) == "1,234,567"
+
+
+def test_what_a_metric_takes_to_look_at_the_dataset_is_part_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "looks.py").write_text(
+        "import time\n\n\nclass Looks:\n    def prepare(self, preparation):\n        time.sleep(0.4)\n\n"
+        "    def score(self, items):\n        return [1.0] * len(items)\n"
+    )
+    run = evaluate("looks.py:Looks", "sample", limit=6)
+    assert run.timing["seconds"] >= 0.4
+    evaluate("looks.py:Looks", "sample", limit=6)
+    assert len(run.timing["sessions"]) == 1
