@@ -86,7 +86,10 @@ def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
     bird = Parrot()
     monkeypatch.setattr(inprocess, "Generator", lambda *_, **__: bird)
     monkeypatch.setattr(inprocess, "find_device", lambda device, half: "cpu")
-    monkeypatch.setattr(inprocess.importlib.util, "find_spec", lambda name: name)
+    find = inprocess.importlib.util.find_spec
+    monkeypatch.setattr(
+        inprocess.importlib.util, "find_spec", lambda name: name if name in inprocess._PACKAGES else find(name)
+    )
     monkeypatch.setattr(inprocess, "version", lambda name: "5.0")
     return bird
 
