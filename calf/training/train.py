@@ -98,7 +98,10 @@ def train(
     if other is not None:
         rest, dropped = drop_shared(rest, other.comparisons)
     if not rest:
-        raise UserError(f"dataset {data.name!r} has no comparisons to learn from")
+        shared = (
+            f": every group shares something with {other.name!r}, which is to be judged" if other is not None else ""
+        )
+        raise UserError(f"dataset {data.name!r} has no comparisons to learn from{shared}")
     mine = data.replace(rest)
     table, ids = scores_table(scores, data, rest, runs)
     clock.begin("features")

@@ -88,6 +88,11 @@ def test_transfer_says_what_is_shared_and_what_is_lost(calf, made, workspace) ->
     assert found["away"]["accuracy"] > 0.6
 
 
+def test_where_all_is_shared_nothing_is_left_to_learn_from(calf, made) -> None:
+    done = calf("train", "--on", made, *FAST, "--test", made, check=2)
+    assert "every group shares something with" in " ".join(done.stderr.split())
+
+
 def test_other_runs_scores_can_be_learned_from(calf, made) -> None:
     calf("evaluate", "-m", "rouge-1", "-m", "longer", "-d", made)
     words = ("train", "--on", made, "--features", "redundancy", "--model", "logistic", "--scores", "rouge-1")
