@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agents.playing import comparisons
 from engine.server import ScriptedServer
-from few_resamples import take_few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,20 +25,6 @@ from calf.runs.transcripts import read_turns
 from calf.types import Failure, Opinion
 
 URL = "http://127.0.0.1:9/v1"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_few(patch)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def of_lengths(lengths: list[tuple[int, int]], labels: str | None = None, groups: int | None = None) -> Dataset:

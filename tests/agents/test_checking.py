@@ -43,13 +43,6 @@ def rainy(response: str, point: str, body: dict[str, Any]) -> str:
     return json.dumps({"met": "June" in response or "short" in point})
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def test_each_response_is_checked_alone_and_once_for_both_orders() -> None:
     swapped = pair(ITEM.response_b, ITEM.response_a, context=ITEM.context, order="swapped")
     with ScriptedServer(answer=checks(rainy)) as server:

@@ -7,14 +7,12 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agents.playing import acting, comparisons, says, turn, who, write
 from engine.server import ScriptedServer
-from few_resamples import take_few
 
 import calf
 from calf.cli import main
@@ -22,20 +20,6 @@ from calf.datasets.dataset import Dataset
 
 COUNT = 300
 P = 0.7
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_few(patch)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def chance(*parts: object) -> float:

@@ -6,7 +6,6 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from agents.playing import acting, as_json, ask, comparisons, heard, made, pair, says, turn
 from agents.test_cascade import of_lengths, run_of
 from engine.server import ScriptedServer
-from few_resamples import take_few
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,20 +37,6 @@ PROMPTS = {
 ROLES: dict[str, Any] = {"one": {"prompt": "p"}, "two": {"prompt": "p"}}
 DECIDE: dict[str, Any] = {"kind": "decide", "who": "one", "prompt": "v"}
 LIST = {"kind": "checklist", "who": "one", "prompt": "v"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_few(patch)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 # ---- definitions ------------------------------------------------------------------------------------------------

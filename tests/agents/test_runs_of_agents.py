@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from agents.playing import FRESH, acting, ask, comparisons, last, made, pair, says, turn, write
 from engine.server import ScriptedServer
 from engine.whole import CALF, kill
-from few_resamples import take_few
 
 import calf
 from calf.agents.system import AgentJudge
@@ -26,20 +24,6 @@ from calf.metrics.registry import load_metric
 from calf.runs.store import read_outcomes
 from calf.runs.transcripts import read_turns
 from calf.types import Failure
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_few(patch)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def wavering(role: str, body: dict[str, Any]) -> str:

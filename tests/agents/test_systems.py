@@ -27,13 +27,6 @@ REFEREES = ["public", "critic", "author"]
 TITLES = {"public": "General public", "critic": "Critic", "author": "News author"}
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.engine.engine._FIRST_WAIT", 0.01)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def always(verdict: str) -> Any:
     return acting(lambda role, body: says(verdict, f"{role} speaks."))
 
