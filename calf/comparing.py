@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from calf.runs.costing import cost_lines, turn_lines
 from calf.runs.facts import facts_of, notes_of, slices_of
 from calf.runs.outcomes import outcomes_of
 from calf.runs.rows import View, people_rows
+from calf.titles import titles_of
 from calf.types import FAILED
 from calf.workspace import find_workspace
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from calf.runs.outcomes import Outcomes
     from calf.runs.run import Run
 
-__all__ = ["LEAST_COVERAGE", "Differences", "compare", "compare_runs", "titles_of"]
+__all__ = ["LEAST_COVERAGE", "Differences", "compare", "compare_runs"]
 
 Line = dict[str, Any]
 
@@ -170,12 +170,6 @@ def compare_runs(
         [] if overall else cost_lines(about, runs, seen, group),
         [] if overall else list(turn_lines(about, runs, dataset)),
     )
-
-
-def titles_of(runs: Sequence[Run]) -> list[str]:
-    """The runs' names in tables, each its own."""
-    counts = Counter(run.title for run in runs)
-    return [run.title if counts[run.title] == 1 else f"{run.title} #{run.id[-6:]}" for run in runs]
 
 
 def _about(runs: Sequence[Run], seen: Outcomes) -> list[Line]:

@@ -21,7 +21,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
 
 def number(value: Any) -> str:
     """A share or a correlation with three decimals; "-" where it is undefined."""
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
 
 
 def whole(value: float | None) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from calf.analysis.power import SMALLEST_PLANNED, paired_power
 from calf.analysis.row import FEW_GROUPS
-from calf.comparing import titles_of
 from calf.errors import UserError
 from calf.runs.facts import facts_of, notes_of
 from calf.runs.outcomes import outcomes_of
+from calf.titles import titles_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from calf.comparing import LEAST_COVERAGE, compare_runs
 from calf.formatting import interval, reasons, write_csv
 from calf.metrics.options import parse_pairs
 from calf.runs.choosing import choose
+from calf.titles import LEFT_OUT, shorten
 from calf.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ def _print_differences(found: Differences, by: Sequence[str]) -> None:
     from rich.markup import escape
 
     console = console_of()
+    found, shared = _shortened(found)
     runs = {run["run"]: run for run in found.runs}
     overall = _by_rank([row for row in found.ranks if row["slice"] == "overall"])
     print_head(console, found, f"{len(runs)} runs compared")
@@ -99,8 +102,15 @@ def _print_differences(found: Differences, by: Sequence[str]) -> None:
         console.print(table)
     if found.hardest:
         console.print(_hardest(found.hardest[:_HARDEST]))
-    for line in _legend(found, shown, runs, by):
+    for line in (*_legend(found, shown, runs, by), *([f"{LEFT_OUT} {shared}."] if shared else [])):
         console.print(escape(line))
+
+
+def _shortened(found: Differences) -> tuple[Differences, str]:
+    """With the names that tables show, and what is left out of them."""
+    short = shorten(run["metric"] for run in found.runs)
+    runs, ranks, costs, turns = map(short.rename, (found.runs, found.ranks, found.costs, found.turns))
+    return replace(found, runs=runs, ranks=ranks, costs=costs, turns=turns), short.shared
 
 
 def print_head(console: Console, found: Differences | Plan, what: str) -> None:

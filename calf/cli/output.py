@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from calf.analysis.row import FEW_GROUPS
 from calf.formatting import duration, interval, number, reasons, whole, write_csv
 from calf.runs.usage import spent_columns, spent_of
+from calf.titles import LEFT_OUT, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from calf.runs.run import Run
+    from calf.titles import Shortened
 
 __all__ = ["NAME_WIDTH", "WIDTH", "console_of", "joined_rows", "label_of", "name_of", "print_runs", "table_of"]
 
@@ -95,7 +97,9 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
 
     console = console_of()
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        mine = [row for row in rows if row["dataset"] == dataset]
+        of_it = [row for row in rows if row["dataset"] == dataset]
+        short = shorten(row["metric"] for row in of_it)
+        mine = short.rename(of_it)
         run = next(run for run in runs if run.manifest["dataset"] == dataset)
         first = mine[0]
         size = f"{first['n']} comparisons in {first['groups']} groups"
@@ -117,11 +121,13 @@ def _print_tables(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> Non
             gaps = [name for name in names if name.startswith("gap:")] if column == "setting" else []
             for at in range(0, len(values + gaps), _SLICES_A_TABLE):
                 console.print(_by_slice(mine, column, (values + gaps)[at : at + _SLICES_A_TABLE]))
-        for line in (*_legend(overall, mine), *_spent([run for run in runs if run.manifest["dataset"] == dataset])):
+        spent = _spent([run for run in runs if run.manifest["dataset"] == dataset], short)
+        left_out = [f"{LEFT_OUT} {short.shared}."] if short.shared else []
+        for line in (*_legend(overall, mine), *spent, *left_out):
             console.print(escape(line))
 
 
-def _spent(runs: Sequence[Run]) -> Iterable[str]:
+def _spent(runs: Sequence[Run], short: Shortened) -> Iterable[str]:
     """What was sent and paid, a line a run that asked a server."""
     for run in runs:
         spent = spent_of(run.timing)
@@ -134,8 +140,8 @@ def _spent(runs: Sequence[Run]) -> Iterable[str]:
             tokens = f"tokens {whole(spent.input_tokens)} in{cached}, {whole(spent.output_tokens)} out"
         waited = f", {duration(spent.latency)} a judgment" if spent.latency is not None else ""
         yield (
-            f"{run.title}: {whole(spent.requests)} requests{again}, {tokens}, cost {spent.priced}, "
-            f"{whole(spent.cache_hits)} from the cache{waited}."
+            f"{short.title.get(run.title, run.title)}: {whole(spent.requests)} requests{again}, {tokens}, "
+            f"cost {spent.priced}, {whole(spent.cache_hits)} from the cache{waited}."
         )
 
 

@@ -10,6 +10,7 @@ from calf.cli.output import NAME_WIDTH, console_of, label_of, table_of
 from calf.formatting import number
 from calf.planning import check_plan, plan_runs
 from calf.runs.choosing import choose
+from calf.titles import LEFT_OUT, shorten
 from calf.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def _print_plan(plan: Plan) -> None:
     from rich.markup import escape
 
     console = console_of()
-    runs = {run["run"]: run for run in plan.runs}
+    short = shorten(run["metric"] for run in plan.runs)
+    runs = {run["run"]: run for run in short.rename(plan.runs)}
     print_head(console, plan, f"what a comparison can show, with power {plan.wanted_power:g} at level {plan.alpha:g}")
     table = table_of()
     for title in ("metric", "other"):
@@ -76,6 +78,8 @@ def _print_plan(plan: Plan) -> None:
         " the chance to find the given one here; needed: comparisons, and their groups, to find it with power"
         f" {plan.wanted_power:g}; design effect: how many comparisons say as much as one that is independent."
     )
+    if short.shared:
+        console.print(escape(f"{LEFT_OUT} {short.shared}."))
     few = any(pair["few_groups"] for pair in plan.pairs)
     if few:
         console.print(f"fewer than {FEW_GROUPS} groups: the formulas promise too much.")

@@ -168,6 +168,6 @@ def test_a_name_chooses_one_of_two_equal_datasets(calf: Any, workspace: Path) ->
 
 
 def test_a_signature_is_one_cell_whatever_it_holds() -> None:
-    from calf.leaderboard import _code
+    from calf.leaderboard.markdown import _code
 
     assert _code("judge|prompt:two\nlines with `ticks`") == "`judge\\|prompt:two lines with 'ticks'`"

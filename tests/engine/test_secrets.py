@@ -43,7 +43,7 @@ def test_the_key_is_in_no_message_file_or_log(
     """With debugging logs of all libraries on, and a server that repeats the key in answers and errors."""
     caplog.set_level(logging.DEBUG)
     for name in list(logging.root.manager.loggerDict):
-        logging.getLogger(name).setLevel(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, logger=name)
     said: list[str] = []
     faults = ["429", "500", "reset", "half", "malformed", "empty", "hang", "400", "401"]
     for fault in [None, *faults]:

@@ -162,7 +162,7 @@ def test_a_broken_store_changes_nothing(tiny: Path, tmp_path: Path, caplog: pyte
     caplog.set_level(logging.WARNING)
     found = bert_scores(LETTERS, LETTERS[::-1], model=str(tiny), layer=2)
     assert (found == expected).all()
-    (record,) = caplog.records
+    (record,) = (record for record in caplog.records if record.name.startswith("calf"))
     assert "going on without kept vectors" in record.getMessage()
 
 

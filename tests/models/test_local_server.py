@@ -207,7 +207,8 @@ def test_a_context_beyond_the_models_is_refused() -> None:
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 from calf.models.gguf import packaged_gguf
 from calf.models.local_server import LocalServer
 server = LocalServer(packaged_gguf("smollm2"), context=256, threads=1)
@@ -238,7 +239,7 @@ def test_it_ends_with_its_parent(name: str) -> None:
 @needs_weights
 def test_ctrl_c_is_for_the_parent_which_may_still_need_it() -> None:
     process, pid = parent(
-        "import signal; signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
         "server.start(); print(server._process.pid, flush=True); time.sleep(60)"
     )
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
