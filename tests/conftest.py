@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 _NUMBERS = itertools.count()
+
+# Under nohup, or in the background of a script, these are ignored, as they would be in all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

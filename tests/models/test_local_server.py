@@ -208,7 +208,6 @@ def test_a_context_beyond_the_models_is_refused() -> None:
 
 PARENT = """
 import signal, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 from calf.models.gguf import packaged_gguf
 from calf.models.local_server import LocalServer
 server = LocalServer(packaged_gguf("smollm2"), context=256, threads=1)
