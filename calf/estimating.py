@@ -13,7 +13,7 @@ from calf.engine.request import Usage
 from calf.errors import UserError
 from calf.evaluation import PERMANENT, select
 from calf.metrics.registry import LoadedMetric, load_metric
-from calf.runs.forecasts import Counter, Forecaster, Tally, requests_of
+from calf.runs.forecasts import Counter, Forecaster, requests_of
 from calf.runs.identity import run_id
 from calf.runs.measured import Measured, measured_runs
 from calf.runs.plan import plan, precluded
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from calf.decide import OrderChoice
-    from calf.engine.prices import Prices
-    from calf.engine.request import Request
+    from calf.engine.request import Addressed
+    from calf.runs.forecasts import Forecast, Share, Tally
     from calf.runs.plan import Outcome
 
 __all__ = ["Check", "Estimate", "Expected", "estimate"]
@@ -40,7 +40,7 @@ class Expected:
         requests: repeated ones included, at the rate at which earlier runs repeated them.
         input_tokens: of the prompts.
         output_tokens: of the answers; None if nobody can say.
-        cost: in the currency of the prices; None if these or the output are not known.
+        cost: in the currency of the prices; None if these or the output are not known, or their currencies differ.
         seconds: at the rate of earlier runs, times this concurrency by theirs; None if there are none.
     """
 
@@ -76,7 +76,7 @@ class Estimate:
     Attributes:
         metric, dataset: their names.
         run: the id of the run that it would make or continue.
-        model, server: whom it asks.
+        model, server: whom it asks, if nothing says otherwise (`shares` has all).
         items: what must be judged: responses, or comparisons in each order, times the repeats.
         judged_items: of these, what the run has judged already.
         refused_items: what cannot be judged (no reference, another language) and is never asked.
@@ -84,13 +84,14 @@ class Estimate:
         judged_requests: of these, for judged items alone.
         cached_requests: of the others, with an answer in the cache.
         sent: what is left, as counted: requests, answers, tokens of prompts, the most tokens of answers.
-        exact: whether the tokens of prompts were counted with the model's tokenizer, not estimated from letters; what
+        shares: the same by model, with its prices, their date and source.
+        exact: whether the tokens of prompts were counted with the models' tokenizers, not estimated from letters; what
             a chat template adds is estimated in any case.
         expected: what will be sent.
         answer_tokens: how long an answer is assumed to be, as the metric says; None if that is measured, or unknown.
-        least_cost: of the prompts alone, all in the server's cache; None if there are no prices.
-        most_cost: if every answer is as long as it may be; None if there are no prices.
-        prices: with their date and source.
+        least_cost: of the prompts alone, all in the servers' caches; None as in `expected`.
+        most_cost: if every answer is as long as it may be; None as in `expected`.
+        currency: of all costs; None if a model has no prices, or they are in several.
         measured: the ids of the runs that the expectation was corrected by.
         checks: for each of these, how far off the estimate would have been without it.
     """
@@ -107,12 +108,13 @@ class Estimate:
     judged_requests: int
     cached_requests: int
     sent: Tally
+    shares: Sequence[Share]
     exact: bool
     expected: Expected
     answer_tokens: float | None
     least_cost: float | None
     most_cost: float | None
-    prices: Prices | None
+    currency: str | None
     measured: Sequence[str]
     checks: Sequence[Check]
 
@@ -163,20 +165,19 @@ def estimate(
     refused = [unit for unit in units if precluded(loaded, unit.item) is not None]
     done, never = {unit.key for unit in judged}, {unit.key for unit in refused}
     forecast = partial(requests_of, forecaster, server)
-    wanted: dict[str, Request] = {}
-    asked: dict[str, Request] = {}
+    wanted: dict[str, Addressed] = {}
+    asked: dict[str, Addressed] = {}
     for unit in units:
         if unit.key not in never:
             (asked if unit.key in done else wanted).update(forecast(unit.item))
     cached = _cached(wanted) if cache else set()
-    counter = Counter(server.model)
-    sent = counter.tally(request for key, request in wanted.items() if key not in cached)
+    counter = Counter()
+    sent = counter.forecast(request for key, request in wanted.items() if key not in cached)
     exact = counter.exact
     measured = measured_runs(folder, loaded, data, forecast, counter)
     answer = getattr(forecaster, "answer_tokens", None)
-    prices = server.prices
-    expected = _expect(sent, measured, prices, answer, server.concurrency)
-    most_input = round(max(sent.input_tokens, expected.input_tokens))
+    expected = _expect(sent, measured, answer, server.concurrency)
+    longer = _ratio(expected.input_tokens, sent.sent.input_tokens)
     return Estimate(
         metric=loaded.name,
         dataset=data.name,
@@ -189,15 +190,16 @@ def estimate(
         requests=len(wanted | asked),
         judged_requests=len(asked.keys() - wanted.keys()),
         cached_requests=len(cached),
-        sent=sent,
+        sent=sent.sent,
+        shares=sent.shares,
         exact=exact,
         expected=expected,
         answer_tokens=None if any(one.input_tokens for one in measured) else answer,
-        least_cost=prices.cost(Usage(*[round(expected.input_tokens)] * 2)) if prices else None,
-        most_cost=prices.bound(most_input, sent.most_output) if prices else None,
-        prices=prices,
+        least_cost=sent.cost(longer, 1.0, 0.0),
+        most_cost=sent.bound(longer),
+        currency=sent.currency,
         measured=[one.run for one in measured],
-        checks=[_check(one, [m for m in measured if m is not one], prices, answer) for one in measured],
+        checks=[_check(one, [m for m in measured if m is not one], answer) for one in measured],
     )
 
 
@@ -219,22 +221,23 @@ def _cached(keys: Iterable[str]) -> set[str]:
 
 
 def _expect(
-    sent: Tally, measured: Sequence[Measured], prices: Prices | None, answer: float | None, concurrency: float | None
+    forecast: Forecast, measured: Sequence[Measured], answer: float | None, concurrency: float | None
 ) -> Expected:
     """What is counted, corrected by what was measured where the same was counted."""
+    sent = forecast.sent
     if not sent.requests:
-        return Expected(0, 0, 0, 0.0 if prices else None, 0.0)
-    counting = [one for one in measured if one.input_tokens]
-    again = _ratio(sum(one.requests for one in measured), sum(one.forecast.requests for one in measured))
-    longer = _ratio(sum(one.input_tokens for one in counting), sum(one.forecast.input_tokens for one in counting))
+        return Expected(0, 0, 0, 0.0, 0.0)
+    counting = [(one, one.forecast.sent) for one in measured if one.input_tokens]
+    again = _ratio(sum(one.requests for one in measured), sum(one.forecast.sent.requests for one in measured))
+    longer = _ratio(sum(one.input_tokens for one, _ in counting), sum(counted.input_tokens for _, counted in counting))
     if counting:
-        answer = sum(one.output_tokens for one in counting) / sum(one.forecast.answers for one in counting)
+        answer = sum(one.output_tokens for one, _ in counting) / sum(counted.answers for _, counted in counting)
+    cost = None
+    if answer is not None:
+        cached = sum(one.cached_input_tokens for one, _ in counting)
+        cost = forecast.cost(longer, cached / max(1, sum(one.input_tokens for one, _ in counting)), answer)
     requests, input_tokens = sent.requests * again, sent.input_tokens * longer
     output_tokens = None if answer is None else sent.answers * answer
-    cost = None
-    if prices is not None and output_tokens is not None:
-        share = sum(one.cached_input_tokens for one in counting) / max(1, sum(one.input_tokens for one in counting))
-        cost = prices.cost(Usage(round(input_tokens), round(input_tokens * share), round(output_tokens)))
     rates = [one for one in measured if one.rate]
     seconds = None
     if rates:
@@ -249,15 +252,16 @@ def _ratio(measured: float | None, counted: float | None) -> float:
     return measured / counted if measured and counted else 1.0
 
 
-def _check(one: Measured, others: Sequence[Measured], prices: Prices | None, answer: float | None) -> Check:
-    said = _expect(one.forecast, others, prices, answer, one.concurrency)
+def _check(one: Measured, others: Sequence[Measured], answer: float | None) -> Check:
+    said = _expect(one.forecast, others, answer, one.concurrency)
 
     def off(expected: float | None, measured: float | None) -> float | None:
         return expected / measured - 1 if expected is not None and measured else None
 
     paid = one.cost
-    if prices is not None and one.input_tokens:  # by today's prices, as the estimate is
-        paid = prices.cost(Usage(one.input_tokens, one.cached_input_tokens, one.output_tokens))
+    shares = one.forecast.shares
+    if len(shares) == 1 and shares[0].prices and one.input_tokens:  # by today's prices, as the estimate is
+        paid = shares[0].prices.cost(Usage(one.input_tokens, one.cached_input_tokens, one.output_tokens))
     return Check(
         one.run,
         len(others),

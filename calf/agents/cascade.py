@@ -217,7 +217,7 @@ class Cascade:
         more = outcome.transcript or (last,)
         return replace(outcome, transcript=(turn, *more))
 
-    def forecast(self, item: Pair) -> list[wire.Request]:
+    def forecast(self, item: Pair) -> list[wire.Request | wire.Addressed]:
         """The requests of the expensive metric: an estimate takes it that all comparisons reach it."""
         return list(self._dear.forecast(item)) if hasattr(self._dear, "forecast") else []
 

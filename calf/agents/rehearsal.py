@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from calf.agents.reading import check_reader, points_in, statement_in
 from calf.agents.session import Bounds, EndedError, Heard, Session
-from calf.engine.request import Choice
+from calf.engine.request import Addressed, Choice
 from calf.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from calf.agents.session import Call
-    from calf.engine.request import Request
+    from calf.engine.server import Server
     from calf.judges.base import Judge
     from calf.metrics.base import Pair
 
@@ -25,7 +24,6 @@ T = TypeVar("T")
 _TOKENS = 200.0
 _POINTS = 5
 _WORD = "word "  # about a token
-_APART = 1_000_000  # more than anything is repeated
 
 
 class Rehearsal(Session):
@@ -34,18 +32,16 @@ class Rehearsal(Session):
     Args:
         item: what would be judged.
         bounds: its limits; the rehearsal has that of turns alone, and ends there as a judgment would.
-        main: the judge whose server an estimate is made for.
         tokens: about how long an answer is; None: 200 tokens.
 
     Attributes:
         requests: what would be sent.
     """
 
-    def __init__(self, item: Pair, bounds: Bounds, main: Judge, tokens: float | None) -> None:
+    def __init__(self, item: Pair, bounds: Bounds, tokens: float | None) -> None:
         super().__init__(item, Bounds(bounds.turns))
-        self.requests: list[Request] = []
-        self._main = main
-        self._others: list[Judge] = []
+        self.requests: list[Addressed] = []
+        self._servers: dict[Judge, Server] = {}
         self._text = _WORD * round(_TOKENS if tokens is None else tokens)
 
     def run(self, playing: Coroutine[Any, Any, T]) -> T | None:
@@ -70,13 +66,10 @@ class Rehearsal(Session):
         return [self._pretend(call) for call in calls]
 
     def _pretend(self, call: Call) -> Heard:
-        request = self.request(call)
-        if call.member.voice is not self._main:  # the same text to another model is another request
-            if call.member.voice not in self._others:
-                self._others.append(call.member.voice)
-            number = 1 + self._others.index(call.member.voice)
-            request = dataclasses.replace(request, repeat=request.repeat + _APART * number)
-        self.requests.append(request)
+        voice = call.member.voice
+        if voice not in self._servers:
+            self._servers[voice] = voice.server(needs_key=False)
+        self.requests.append(Addressed(self._servers[voice], self.request(call)))
         record: dict[str, Any] = {}
         value: Any = "same"
         if call.reader is statement_in:

@@ -199,9 +199,9 @@ class AgentJudge(Judge):
             tuple(session.transcript),
         )
 
-    def forecast(self, item: Pair) -> list[wire.Request]:
+    def forecast(self, item: Pair) -> list[wire.Addressed]:
         """The requests of a judgment whose answers are as long as `answer_tokens`, and whose checks use no tool."""
-        rehearsal = Rehearsal(item, self._bounds, self, self.answer_tokens)
+        rehearsal = Rehearsal(item, self._bounds, self.answer_tokens)
         rehearsal.run(play(rehearsal, self._players, self.steps))
         return rehearsal.requests
 

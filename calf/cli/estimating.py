@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from calf.estimating import Check, Estimate
+    from calf.runs.forecasts import Share
 
 __all__ = ["estimate_all"]
 
@@ -52,7 +53,8 @@ def _print_estimate(found: Estimate) -> None:
 
     console = console_of()
     console.print(f"\n[bold]{escape(found.metric)}[/] on [bold]{escape(found.dataset)}[/]: ", end="")
-    console.print(escape(f"model {found.model} at {found.server}; nothing was sent"))
+    whom = f"{len(found.shares)} models" if len(found.shares) > 1 else f"model {found.model} at {found.server}"
+    console.print(escape(f"{whom}; nothing was sent"))
     expected, sent = found.expected, found.sent
     table = table_of()
     table.add_column("")
@@ -61,7 +63,7 @@ def _print_estimate(found: Estimate) -> None:
     table.add_row("requests", whole(expected.requests), "")
     table.add_row("input tokens", whole(expected.input_tokens), "")
     table.add_row("output tokens", _known(whole(expected.output_tokens)), whole(sent.most_output))
-    currency = f" ({found.prices.currency})" if found.prices else ""
+    currency = f" ({found.currency})" if found.currency else ""
     least = "unknown" if found.least_cost is None else f"{money(found.least_cost)} or more"
     cost = least if expected.cost is None else money(expected.cost)
     table.add_row(f"cost{currency}", cost, _known(money(found.most_cost)))
@@ -90,19 +92,33 @@ def _legend(found: Estimate) -> Iterator[str]:
         yield "Output tokens: unknown until a run has shown how long answers are."
     elif found.answer_tokens is not None:
         yield f"Output tokens: {found.answer_tokens:g} an answer are assumed, until a run has shown how long they are."
-    if found.prices:
-        p = found.prices
-        cached = "" if p.cached_input is None else f", {p.cached_input:g} input from the server's cache"
-        source = f" of {p.date or 'an unknown date'}, {p.source or 'source unknown'}"
-        yield f"Prices{source}: {p.input:g} input{cached}, {p.output:g} output, {p.currency} per {p.per:,} tokens."
-    else:
-        yield 'Cost: no prices are known; a paid server\'s judge takes them as -o prices=\'{"input": 1, "output": 4}\'.'
+    yield from _prices(found.shares)
     if not found.measured:
         yield "No run of this metric with this model is here: a small one (--limit 20) makes all of this more certain."
         return
     yield f"Measured in {len(found.measured)} earlier run{'s' if len(found.measured) > 1 else ''}; how far off:"
     for check in found.checks:
         yield f"  {_off(check)}"
+
+
+def _prices(shares: Sequence[Share]) -> Iterator[str]:
+    """What each model is asked, where there are several, and by which prices."""
+    for share in shares:
+        if len(shares) > 1:
+            sent = f"{whole(share.sent.requests)} requests, {whole(share.sent.input_tokens)} input tokens as counted"
+            yield f"Model {share.model} at {share.server}: {sent}."
+        if share.prices:
+            p = share.prices
+            cached = "" if p.cached_input is None else f", {p.cached_input:g} input from the server's cache"
+            source = f" of {p.date or 'an unknown date'}, {p.source or 'source unknown'}"
+            yield f"Prices{source}: {p.input:g} input{cached}, {p.output:g} output, {p.currency} per {p.per:,} tokens."
+        else:
+            whose = f" of {share.model}" if len(shares) > 1 else ""
+            given = '{"input": 1, "output": 4}'
+            yield f"Cost: no prices{whose} are known; a paid server's judge takes them as -o prices='{given}'."
+    currencies = sorted({share.prices.currency for share in shares if share.prices})
+    if len(currencies) > 1:
+        yield f"Cost: prices are in {' and '.join(currencies)}, which are not added."
 
 
 def _off(check: Check) -> str:

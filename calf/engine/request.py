@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from calf.errors import CalfError
 from calf.hashing import digest
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from calf.engine.server import Server
 
-__all__ = ["NO_USAGE", "AskError", "Choice", "Message", "Origin", "Reply", "Request", "Token", "Usage", "total"]
+__all__ = [
+    "NO_USAGE", "Addressed", "AskError", "Choice", "Message", "Origin", "Reply", "Request", "Token", "Usage", "total",
+]  # fmt: skip
 
 Message = tuple[Literal["system", "user", "assistant"], str]
 """Who speaks, and what is said."""
@@ -78,6 +80,13 @@ class Request:
         if self.logprobs and "logprobs" in honours:
             body |= {"logprobs": True, "top_logprobs": self.logprobs}
         return body | dict(server.extra)
+
+
+class Addressed(NamedTuple):
+    """A request, and where it goes."""
+
+    server: Server
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from calf.datasets.dataset import Dataset
-    from calf.engine.request import Request
+    from calf.engine.request import Addressed
     from calf.metrics.base import Pair, Response
     from calf.metrics.registry import LoadedMetric
-    from calf.runs.forecasts import Counter, Tally
+    from calf.runs.forecasts import Counter, Forecast
     from calf.runs.plan import Outcome, Unit
 
-    Forecast = Callable[[Response | Pair], Mapping[str, Request]]
+    Forecasting = Callable[[Response | Pair], Mapping[str, Addressed]]
 
 __all__ = ["Measured", "measured_runs"]
 
@@ -47,7 +47,7 @@ class Measured:
     """
 
     run: str
-    forecast: Tally
+    forecast: Forecast
     requests: int
     input_tokens: int
     cached_input_tokens: int
@@ -58,7 +58,7 @@ class Measured:
 
 
 def measured_runs(
-    runs: Path, metric: LoadedMetric, dataset: Dataset, forecast: Forecast, counter: Counter
+    runs: Path, metric: LoadedMetric, dataset: Dataset, forecast: Forecasting, counter: Counter
 ) -> list[Measured]:
     """The latest runs of this very metric with this model, finished or not, of which judgments and dataset are here.
 
@@ -67,7 +67,7 @@ def measured_runs(
         metric: one that says what it will send (`calf.runs.forecasts.Forecaster`).
         dataset: one that is open already.
         forecast: what judging an item sends at first, by key.
-        counter: counts the model's tokens.
+        counter: counts the models' tokens.
 
     Raises:
         DataError: the files of one are broken.
@@ -118,7 +118,7 @@ def _judged(metric: LoadedMetric, dataset: Dataset, order: Any, outcomes: Mappin
 
 def _measure(
     run: str,
-    judged: Sequence[tuple[Mapping[str, Request], Mapping[str, float]]],
+    judged: Sequence[tuple[Mapping[str, Addressed], Mapping[str, float]]],
     sessions: Sequence[Mapping[str, Any]],
     counter: Counter,
 ) -> Iterator[Measured]:
@@ -144,7 +144,7 @@ def _measure(
     seconds = sum(session["seconds"] for session in sessions)
     yield Measured(
         run=run,
-        forecast=counter.tally(distinct.values()),
+        forecast=counter.forecast(distinct.values()),
         requests=int(usage["requests"]),
         input_tokens=int(usage.get("input_tokens", 0)),
         cached_input_tokens=int(usage.get("cached_input_tokens", 0)),

@@ -15,6 +15,7 @@ from calf.agents.tools import TOOLS
 from calf.cli.app import app
 from calf.errors import DataError, OptionError
 from calf.metrics.registry import list_metrics, load_metric
+from calf.runs.forecasts import requests_of
 
 URL = "http://127.0.0.1:1/v1"
 CALLS = {"chateval": 6, "chateval-simultaneous": 6, "chateval-summarizer": 7, "debate": 5, "reflect": 3, "panel": 3}
@@ -48,9 +49,10 @@ def test_what_they_would_send(name: str, language: str) -> None:
     for order in ("given", "swapped"):
         requests = metric.forecast(pair(context="Rain.", language=language, order=order))
         assert len(requests) == CALLS.get(name, len(requests))
-        keys = {request.key(metric.server(needs_key=False)) for request in requests}
-        assert len(keys) == len(requests)
-        for request in requests:
+        assert len(requests_of(metric, metric.server(needs_key=False), pair(context="Rain.", language=language))) == (
+            len(requests)
+        )
+        for request in (getattr(request, "request", request) for request in requests):
             texts += [text for _, text in request.messages]
             assert "${" not in texts[-1]
             assert "When does it rain?" in "".join(text for _, text in request.messages)
