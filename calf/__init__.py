@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from calf.estimating import Estimate, estimate
     from calf.evaluation import evaluate
     from calf.metrics.base import ComparisonMetric, Pair, Preparation, Response, ResponseMetric
-    from calf.metrics.registry import LoadedMetric, list_metrics, load_metric
+    from calf.metrics.loaded import LoadedMetric
+    from calf.metrics.registry import list_metrics, load_metric
     from calf.runs.run import Run
     from calf.types import Annotation, Comparison, Failure, Opinion, Score
 

@@ -12,7 +12,7 @@ from calf.datasets.load import load_dataset
 from calf.engine.request import Usage
 from calf.errors import UserError
 from calf.evaluation import PERMANENT, select
-from calf.metrics.registry import LoadedMetric, load_metric
+from calf.metrics.registry import load_metric
 from calf.runs.forecasts import Counter, Forecaster, requests_of
 from calf.runs.identity import run_id
 from calf.runs.measured import Measured, measured_runs
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from calf.decide import OrderChoice
     from calf.engine.request import Addressed
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.forecasts import Forecast, Share, Tally
     from calf.runs.plan import Outcome
 

@@ -16,7 +16,7 @@ from calf.decide import RULES
 from calf.engine.budget import Spending
 from calf.errors import StoppedError, UserError
 from calf.metrics.base import Preparation
-from calf.metrics.registry import LoadedMetric, load_metric
+from calf.metrics.registry import load_metric
 from calf.runs.conclude import conclude
 from calf.runs.execute import execute, prepare
 from calf.runs.executors import check_executor, reach
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calf.decide import Judgment, OrderChoice, Rule
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.plan import Outcome, Unit
     from calf.runs.run import Run
     from calf.types import Comparison

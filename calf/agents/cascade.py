@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from calf.engine.prices import Prices
     from calf.engine.server import Server
     from calf.metrics.base import Pair, Preparation
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.plan import Outcome
     from calf.types import Comparison, Verdict
 
@@ -195,7 +195,13 @@ class Cascade:
     # ---- judging ----------------------------------------------------------------------------------------------
 
     async def judge_one(self, item: Pair) -> Opinion | Failure:
-        """The cheap metric's verdict where it is sure, else the expensive one's."""
+        """The cheap metric's verdict where it is sure, else the expensive one's.
+
+        Raises:
+            UserError: `prepare` has not seen the comparison, so that nobody knows its threshold.
+        """
+        if item.id not in self._prepared.fold:
+            raise UserError(f"the cascade has no threshold for {item.id!r}: let it judge in a run, which shows it all")
         said = self._prepared.cheap.get(item.id)
         threshold = self._prepared.threshold[self._prepared.fold[item.id]]
         turn: dict[str, Any] = {"step": "cheap", "role": self._cheap.name}

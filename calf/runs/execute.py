@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from calf.metrics.base import Preparation
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.plan import Outcome, Unit
 
 __all__ = ["execute", "prepare"]

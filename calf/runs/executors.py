@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from calf.metrics.base import Preparation
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.plan import Outcome, Unit
 
 __all__ = ["KEPT", "Workers", "check_executor", "interrupts_held", "open_workers", "reach"]

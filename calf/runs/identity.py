@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from calf.datasets.dataset import Dataset
     from calf.decide import OrderChoice
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
 
 __all__ = ["analysis_code", "code_revision", "command_of", "imported_manifest", "manifest_of", "run_id"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calf.datasets.dataset import Dataset
     from calf.engine.request import Addressed
     from calf.metrics.base import Pair, Response
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.forecasts import Counter, Forecast
     from calf.runs.plan import Outcome, Unit
 

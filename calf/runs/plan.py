@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calf.decide import OrderChoice
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.types import Comparison, Order, Verdict
 
 __all__ = [

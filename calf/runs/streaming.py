@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from calf.datasets.streamed import Part, StreamedDataset
     from calf.decide import OrderChoice, Rule
     from calf.metrics.base import Preparation
-    from calf.metrics.registry import LoadedMetric
+    from calf.metrics.loaded import LoadedMetric
     from calf.runs.plan import Outcome
     from calf.runs.store import RunFolder
     from calf.runs.timing import Session

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from calf.metrics.base import Preparation
-    from calf.metrics.registry import Recipe
+    from calf.metrics.loaded import Recipe
     from calf.runs.plan import Outcome, Unit
 
 __all__ = ["Setup", "judge", "pack", "prepare_instance", "start_process", "unpack", "work"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents.playing import comparisons
+from agents.playing import comparisons, pair
 from engine.server import ScriptedServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import calf
 from calf.agents.thresholds import threshold_for_accuracy, threshold_for_share
 from calf.datasets.dataset import Dataset
-from calf.errors import OptionError
+from calf.errors import OptionError, UserError
 from calf.hashing import folds
 from calf.metrics.base import Preparation
 from calf.metrics.registry import load_metric
@@ -157,3 +158,9 @@ def test_thresholds_keep_what_they_promise(found: list[tuple[int, bool]], asked:
     threshold = threshold_for_share(distinct, asked)
     assert sum(value < threshold for value in distinct) == round(asked * len(found))
     assert threshold_for_share(distinct, 0.5, len(found) * 2) == -math.inf  # those that failed are enough
+
+
+def test_it_says_that_it_must_see_the_dataset_first() -> None:
+    metric: Any = load_metric("cascade", cheap="longer", model="m", base_url=URL).instance
+    with pytest.raises(UserError, match="no threshold for 'c1': let it judge in a run"):
+        asyncio.run(metric.judge_one(pair()))

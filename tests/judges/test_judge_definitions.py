@@ -13,7 +13,8 @@ from calf.cli.app import app
 from calf.engine.server import FEATURES, is_local
 from calf.judges.base import Judge
 from calf.metrics.base import Pair, Response
-from calf.metrics.registry import LoadedMetric, describe_metric, list_metrics, load_metric
+from calf.metrics.loaded import LoadedMetric
+from calf.metrics.registry import describe_metric, list_metrics, load_metric
 from calf.workspace import builtin_folder
 
 # local-judge starts its own server, and is tested with it.

@@ -18,7 +18,6 @@ from calf.datasets.dataset import Dataset
 from calf.engine.budget import Spending
 from calf.errors import MissingDependencyError, OptionError, StoppedError, UserError
 from calf.judges.local import LocalJudge
-from calf.metrics import registry
 from calf.metrics.base import Pair, Preparation
 from calf.metrics.registry import load_metric
 from calf.models import gguf, local_server
@@ -221,7 +220,7 @@ def test_the_signature_names_the_model_by_its_digest(stub: str) -> None:
 
 
 def test_without_its_package_the_extra_is_named(stub: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_is_here", lambda package: package != "xllamacpp")
+    monkeypatch.setattr("calf.metrics.loaded.is_here", lambda package: package != "xllamacpp")
     with pytest.raises(MissingDependencyError, match=r"needs the package 'xllamacpp'.*calf-eval\[local\]"):
         load_metric("local-judge", gguf=stub).signature(["en"])
 
@@ -242,7 +241,7 @@ def test_a_server_that_cannot_start_leaves_no_run(workspace: Path, stub: str, mo
     def fails(self: Any) -> None:
         raise UserError("cannot")
 
-    monkeypatch.setattr(registry, "_is_here", lambda package: True)
+    monkeypatch.setattr("calf.metrics.loaded.is_here", lambda package: True)
     monkeypatch.setattr(local_server.LocalServer, "start", fails)
     with pytest.raises(UserError, match=r"^cannot$"):
         calf.evaluate("local-judge", dataset("The Elbe"), options={"gguf": stub}, runs=workspace / "runs")

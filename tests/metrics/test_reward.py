@@ -24,7 +24,6 @@ from likelihood_models import (
 import calf
 from calf.datasets.dataset import Dataset
 from calf.errors import MissingDependencyError, OptionError, UserError
-from calf.metrics import registry
 from calf.metrics.base import Preparation, Response
 from calf.metrics.registry import describe_metric, load_metric
 from calf.metrics.reward import Reward
@@ -155,6 +154,6 @@ def test_what_is_no_reward_model_is_refused(folder: Path, tmp_path: Path) -> Non
 
 
 def test_without_torch_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_is_here", lambda package: package != "torch")
+    monkeypatch.setattr("calf.metrics.loaded.is_here", lambda package: package != "torch")
     with pytest.raises(MissingDependencyError, match=r"needs the package 'torch'.*calf-eval\[likelihood\]"):
         load_metric("skywork-reward", model=str(folder)).signature(["en"])

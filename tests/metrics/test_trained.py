@@ -104,7 +104,7 @@ def test_a_folder_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_extra_is_named_where_its_packages_are_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.metrics.registry._is_here", lambda package: package != "skops")
+    monkeypatch.setattr("calf.metrics.loaded.is_here", lambda package: package != "skops")
     with pytest.raises(MissingDependencyError, match=r"calf-eval\[train\]"):
         _ = load_metric(f"trained:{folder}").instance
 

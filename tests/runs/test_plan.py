@@ -11,7 +11,7 @@ import pytest
 from calf.decide import Judgment
 from calf.errors import OptionError, UserError
 from calf.metrics.base import Preparation
-from calf.metrics.registry import LoadedMetric, Recipe
+from calf.metrics.loaded import LoadedMetric, Recipe
 from calf.runs.execute import execute, prepare
 from calf.runs.plan import assemble, check_outcome, plan
 from calf.types import Comparison, Failure, Opinion, Score
