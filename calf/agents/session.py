@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from calf.agents.prompts import Opening
     from calf.agents.reading import Reader
     from calf.engine.request import Choice, Reply, Request
-    from calf.judges.base import Judge, Read
+    from calf.judges.asking import Read
+    from calf.judges.base import Judge
     from calf.judges.prompt import Messages, Prompt
     from calf.metrics.base import Pair
     from calf.types import Verdict

@@ -13,7 +13,7 @@ from calf.types import Failure, Opinion
 if TYPE_CHECKING:
     from calf.decide import OrderChoice
     from calf.engine.request import Request
-    from calf.judges.base import Read
+    from calf.judges.asking import Read
     from calf.metrics.base import Pair
     from calf.types import Verdict
 

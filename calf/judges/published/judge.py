@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from calf.decide import OrderChoice
     from calf.engine.request import Choice, Request
     from calf.judges.answers import Unread
-    from calf.judges.base import Read
+    from calf.judges.asking import Read
     from calf.metrics.base import Pair, Response
     from calf.types import Verdict
 
