@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
+from calf.datasets.selecting import select
 from calf.engine.request import Usage
 from calf.errors import UserError
-from calf.evaluation import PERMANENT, select
 from calf.metrics.registry import load_metric
 from calf.runs.forecasts import Counter, Forecaster, requests_of
 from calf.runs.identity import run_id
+from calf.runs.judging import is_settled
 from calf.runs.measured import Measured, measured_runs
 from calf.runs.plan import plan, precluded
 from calf.runs.store import RunFolder, read_outcomes
-from calf.types import Failure
 from calf.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from calf.engine.request import Addressed
     from calf.metrics.loaded import LoadedMetric
     from calf.runs.forecasts import Forecast, Share, Tally
-    from calf.runs.plan import Outcome
 
 __all__ = ["Check", "Estimate", "Expected", "estimate"]
 
@@ -162,7 +161,7 @@ def estimate(
     run = run_id(loaded.name, loaded.signature(tuple(sorted({c.language for c in data}))), data, order, seed)
     outcomes = {} if fresh else read_outcomes(RunFolder(folder / run).journal)
     units = plan(loaded, chosen.comparisons, order, repeat)
-    judged = [unit for unit in units if _is_settled(outcomes.get(unit.key))]
+    judged = [unit for unit in units if is_settled(outcomes.get(unit.key))]
     refused = [unit for unit in units if precluded(loaded, unit.item) is not None]
     done, never = {unit.key for unit in judged}, {unit.key for unit in refused}
     forecast = partial(requests_of, forecaster, server)
@@ -202,11 +201,6 @@ def estimate(
         measured=[one.run for one in measured],
         checks=[_check(one, [m for m in measured if m is not one], answer) for one in measured],
     )
-
-
-def _is_settled(outcome: Outcome | None) -> bool:
-    """Whether `evaluate` would leave it as it is."""
-    return outcome is not None and not (isinstance(outcome, Failure) and outcome.kind not in PERMANENT)
 
 
 def _cached(keys: Iterable[str]) -> set[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from calf.analysis.measures import EPSILON
 from calf.datasets.dataset import Dataset
 from calf.datasets.load import load_dataset
+from calf.datasets.selecting import select
 from calf.datasets.streamed import StreamedDataset
 from calf.decide import RULES
 from calf.engine.budget import Spending
@@ -18,15 +17,14 @@ from calf.errors import StoppedError, UserError
 from calf.metrics.base import Preparation
 from calf.metrics.registry import load_metric
 from calf.runs.conclude import conclude
-from calf.runs.execute import execute, prepare
 from calf.runs.executors import check_executor, reach
 from calf.runs.facts import check_columns
 from calf.runs.identity import manifest_of, run_id
+from calf.runs.judging import PERMANENT, Asked, judge, judge_parts
 from calf.runs.plan import assemble, plan
 from calf.runs.rows import View
 from calf.runs.store import Journal, RunFolder
 from calf.runs.streaming import StreamedRun, can_stream
-from calf.runs.timing import Session, spent_before
 from calf.runs.transcripts import turns_of, write_turns
 from calf.types import Failure
 from calf.workspace import find_workspace
@@ -36,42 +34,12 @@ if TYPE_CHECKING:
 
     from calf.decide import Judgment, OrderChoice, Rule
     from calf.metrics.loaded import LoadedMetric
-    from calf.runs.plan import Outcome, Unit
+    from calf.runs.judging import Progress
+    from calf.runs.plan import Outcome
     from calf.runs.run import Run
     from calf.types import Comparison
 
-__all__ = ["PERMANENT", "Progress", "evaluate"]
-
-PERMANENT = frozenset(
-    [
-        "no_reference",
-        "not_applicable",
-        "unsupported_language",
-        "no_tokens",
-        "missing",
-        "bad_output",
-        "too_long",
-        "content_filter",
-        "trained_on",
-    ]
-)
-"""Kinds of failure that another try cannot mend; others are tried again by the next `evaluate` of the run."""
-
-
-class Progress(Protocol):
-    """Is told how a run goes."""
-
-    def start(self, metric: str, total: int, done: int) -> None:
-        """`total` items must be judged, `done` of them are already."""
-
-    def advance(self, count: int) -> None:
-        """`count` more are judged."""
-
-    def finish(self) -> None:
-        """The last one is judged, or the run stops."""
-
-    def say(self, message: str) -> None:
-        """Something that the user should know."""
+__all__ = ["evaluate"]
 
 
 class _Silent:
@@ -157,7 +125,7 @@ def evaluate(
     )
     if isinstance(data, StreamedDataset) and folder.journal.exists():  # begun with repeats, and so in memory
         data, chosen = data.in_memory(), chosen.replace(tuple(chosen))
-    asked = _Asked(loaded, preparation)
+    asked = Asked(loaded, preparation)
     try:
         with folder.lock(lambda: report.say(f"another process works on {folder.id}; waiting for it")):
             if fresh or folder.read("manifest") is None:
@@ -170,7 +138,7 @@ def evaluate(
                 folder.write("manifest", manifest_of(loaded, signature, data, order, seed))
             if isinstance(data, StreamedDataset) and isinstance(chosen, StreamedDataset):
                 streamed = StreamedRun(folder, data, chosen, order, PERMANENT.__contains__)
-                _judge_parts(asked, streamed, folder, jobs, executor, report)
+                judge_parts(asked, streamed, folder, jobs, executor, report)
                 return streamed.conclude(view)
             covered = folder.covered()
             covered |= {name: max(covered.get(name, 0), repeat) for name in chosen.ids}
@@ -178,7 +146,7 @@ def evaluate(
             journal = Journal(folder.journal)
             try:
                 units = plan(loaded, chosen.comparisons, order, repeat)
-                _judge(asked, units, journal, folder, earlier, jobs, executor, report)
+                judge(asked, units, journal, folder, earlier, jobs, executor, report)
             finally:
                 journal.close()
             kept = journal.outcomes
@@ -222,101 +190,6 @@ def _view(order: OrderChoice, rule: Rule | None, by: str | Sequence[str], alt_ep
     return View(rule, (by,) if isinstance(by, str) else tuple(by), alt_epsilon)
 
 
-def select(
-    dataset: Dataset,
-    setting: str | Sequence[str],
-    subject: str | Sequence[str],
-    language: str | Sequence[str],
-    limit: int | None,
-    seed: int,
-) -> Dataset:
-    """The selected comparisons.
-
-    Raises:
-        UserError: a value does not occur, or nothing is left.
-    """
-    wanted = {}
-    for column, values in (("setting", setting), ("subject", subject), ("language", language)):
-        asked = (values,) if isinstance(values, str) else tuple(values)
-        known = set(dataset.values(column)) - {None}
-        for value in asked:
-            if value not in known:
-                has = ", ".join(sorted(known)) or "none"
-                raise UserError(f"dataset {dataset.name!r} has no {column} {value!r}; it has: {has}")
-        wanted[column] = asked
-    chosen = dataset.select(
-        settings=wanted["setting"], subjects=wanted["subject"], languages=wanted["language"], limit=limit, seed=seed
-    )
-    if not len(chosen):
-        raise UserError(f"no comparison of dataset {dataset.name!r} passes the filters")
-    return chosen
-
-
-class _Asked:
-    """A metric and what it may look at before it judges, which it does once."""
-
-    def __init__(self, metric: LoadedMetric, preparation: Preparation) -> None:
-        self.metric = metric
-        self.preparation = preparation
-        self._prepared = False
-        self.seconds = 0.0  # that this took: a metric may learn all that it knows there
-
-    def prepare(self, spent: Mapping[str, float]) -> None:
-        if not self._prepared:
-            started = time.perf_counter()
-            prepare(self.metric, dataclasses.replace(self.preparation, spent=spent))
-            self.seconds = time.perf_counter() - started
-            self._prepared = True
-
-
-def _judge(
-    asked: _Asked,
-    units: Sequence[Unit],
-    journal: Journal,
-    folder: RunFolder,
-    earlier: Mapping[str, Any] | None,
-    jobs: int,
-    executor: str,
-    report: Progress,
-) -> None:
-    """Judges what the journal does not hold yet; keeps the time and the usage whatever happens."""
-    left = [unit for unit in units if not _settled(journal.outcomes.get(unit.key))]
-    if not left:
-        return
-    spent = spent_before(earlier, journal.usage)
-    asked.prepare(spent)
-    metric = asked.metric
-    with Session(folder, metric.instance, jobs, earlier, spent, asked.seconds) as session:
-        report.start(metric.name, len(units), len(units) - len(left))
-        try:
-            with contextlib.closing(execute(metric, left, asked.preparation, jobs, executor)) as parts:
-                for outcomes in parts:
-                    journal.append(outcomes)
-                    session.add(outcomes)
-                    report.advance(len(outcomes))
-        finally:
-            report.finish()
-
-
-def _judge_parts(
-    asked: _Asked, run: StreamedRun, folder: RunFolder, jobs: int, executor: str, report: Progress
-) -> None:
-    """The same for a streamed dataset, whose parts are kept one by one."""
-    todo, total = run.missing()
-    if not todo:
-        return
-    earlier = folder.read("timing") if folder.parts.exists() else None
-    spent = spent_before(earlier, {})
-    asked.prepare(spent)
-    metric = asked.metric
-    with Session(folder, metric.instance, jobs, earlier, spent, asked.seconds) as session:
-        report.start(metric.name, total, total - sum(todo.values()))
-        try:
-            run.judge(metric, todo, asked.preparation, jobs, executor, session, report.advance)
-        finally:
-            report.finish()
-
-
 def _assemble(
     folder: RunFolder,
     metric: LoadedMetric,
@@ -345,7 +218,3 @@ def _messages(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
         if isinstance(outcome, Failure):
             found.setdefault(outcome.kind, outcome.message)
     return found
-
-
-def _settled(outcome: Outcome | None) -> bool:
-    return outcome is not None and not (isinstance(outcome, Failure) and outcome.kind not in PERMANENT)

@@ -15,7 +15,7 @@ _BAR_AFTER = 0.3
 
 
 class Lines:
-    """Tells how a run goes, on `stream`; see `calf.evaluation.Progress`."""
+    """Tells how a run goes, on `stream`; see `calf.runs.judging.Progress`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

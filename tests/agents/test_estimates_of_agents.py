@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 import calf
 from calf.cli.app import app
 from calf.datasets.load import load_dataset
+from calf.datasets.selecting import select
 from calf.engine.prices import Prices
 from calf.engine.request import Addressed
 from calf.engine.tokens import count_tokens
-from calf.evaluation import select
 from calf.metrics.registry import load_metric
 from calf.runs.forecasts import Counter, Forecast, Share, Tally
 from calf.runs.plan import plan
