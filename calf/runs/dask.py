@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import calf
 from calf.errors import StoppedError, UserError
-from calf.runs.executors import KEPT, Workers, interrupts_held
+from calf.runs.chunks import KEPT, Workers, interrupts_held
 from calf.runs.troubles import describe_error
 
 if TYPE_CHECKING:

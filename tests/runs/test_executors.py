@@ -23,8 +23,10 @@ from calf import evaluate, load_dataset
 from calf.errors import MissingDependencyError, StoppedError, UserError
 from calf.metrics.base import Preparation, Response
 from calf.metrics.registry import load_metric
+from calf.runs import chunks as chunking
 from calf.runs import executors, workers
-from calf.runs.executors import _Chunks, check_executor, open_workers
+from calf.runs.chunks import _Chunks
+from calf.runs.executors import check_executor, open_workers
 from calf.runs.plan import Unit
 from calf.runs.workers import Setup, pack, unpack, work
 from calf.types import Failure, Score
@@ -113,7 +115,7 @@ def unit(number: int, size: int) -> Unit:
 @given(st.lists(st.integers(1, 20_000), max_size=60), st.lists(st.floats(1e-4, 10), min_size=1, max_size=60))
 def test_chunks_hold_every_item_once_and_take_the_time_that_is_wanted(sizes: list[int], rates: list[float]) -> None:
     units = [unit(number, size) for number, size in enumerate(sizes)]
-    chunks, taken, before = _Chunks(units), [], executors._FIRST_CHUNK
+    chunks, taken, before = _Chunks(units), [], chunking._FIRST_CHUNK
     for turn in range(len(units) + 1):
         chunk, size = chunks.take()
         if not chunk:
@@ -123,7 +125,7 @@ def test_chunks_hold_every_item_once_and_take_the_time_that_is_wanted(sizes: lis
         taken += chunk
         seconds = rates[turn % len(rates)]
         chunks.learn(size, seconds)
-        assert 1 <= chunks._most <= min(4 * before, executors._LARGEST_CHUNK)
+        assert 1 <= chunks._most <= min(4 * before, chunking._LARGEST_CHUNK)
         assert chunks._most <= max(1, size * 0.3 / seconds)
         before = chunks._most
     assert taken == units
@@ -153,7 +155,7 @@ def test_a_cluster_judges_as_this_process_does(address: str, metrics: Path, tmp_
 
 def test_only_metrics_that_look_at_the_dataset_are_sent_it(monkeypatch: pytest.MonkeyPatch, metrics: Path) -> None:
     seen = []
-    monkeypatch.setattr(executors, "_local", lambda setup, jobs: seen.append(setup) or pytest.fail("enough"))
+    monkeypatch.setattr(executors, "open_processes", lambda setup, jobs: seen.append(setup) or pytest.fail("enough"))
     preparation = Preparation(load_dataset("sample").comparisons, 0)
     for spec in (f"{metrics}:Dies", f"{metrics}:Counted", "rouge-l"):
         with (
@@ -252,8 +254,8 @@ def test_a_dying_worker_of_a_cluster_stops_the_run(metrics: Path, tmp_path: Path
 
 
 def test_more_workers_than_chunks_is_no_death(metrics: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "_POLL_SECONDS", 0.1)
-    monkeypatch.setattr(executors, "_FIRST_CHUNK", 1_000_000)
+    monkeypatch.setattr(chunking, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(chunking, "_FIRST_CHUNK", 1_000_000)
     run = evaluate(f"{metrics}:Slow", "sample", limit=1, jobs=3)
     assert run.judgments
     assert not run.failures
