@@ -25,7 +25,9 @@ from calf.runs.plan import assemble, plan
 from calf.runs.rows import View
 from calf.runs.store import Journal, RunFolder
 from calf.runs.streaming import StreamedRun, can_stream
+from calf.runs.timing import write_taken
 from calf.runs.transcripts import turns_of, write_turns
+from calf.runs.usage import Spender
 from calf.types import Failure
 from calf.workspace import find_workspace
 
@@ -198,9 +200,12 @@ def _assemble(
     covered: Mapping[str, int],
     kept: Mapping[str, Outcome],
 ) -> list[Judgment]:
-    """The judgments of all covered comparisons; of agents, the turns are written beside them."""
+    """The judgments of all covered comparisons; what they took, and of agents the turns, are written beside them."""
     if metric.kind == "comparison":
         write_turns(folder.path / "turns.csv", turns_of(part, order, covered, kept))
+    if isinstance(metric.instance, Spender):
+        made = dict.fromkeys(unit.key for c in part for unit in plan(metric, [c], order, covered[c.id]))
+        write_taken(folder, (kept[key] for key in made))
     return assemble(metric, part, order, covered, kept)
 
 

@@ -11,7 +11,7 @@ from calf.agents.thresholds import threshold_for_accuracy, threshold_for_share
 from calf.errors import OptionError, UserError
 from calf.hashing import folds
 from calf.metrics.options import is_secret, parse_spec
-from calf.runs.plan import check_outcome, mirrored, pair_key, plan, response_keys
+from calf.runs.plan import check_outcome, mirrored, pair_key, plan, precluded, response_keys
 from calf.types import LABELS, Failure, Opinion, Score
 
 if TYPE_CHECKING:
@@ -45,21 +45,21 @@ class _Sure:
 
 @dataclass(slots=True)
 class _Prepared:
-    """What is known before the first comparison is judged: of each comparison its fold, of each fold its threshold."""
+    """What is known before the first comparison is judged: of those that the cheap metric is sure of, how sure, and of
+    each the threshold."""
 
     cheap: dict[str, _Sure] = field(default_factory=dict)
-    fold: dict[str, int] = field(default_factory=dict)
-    threshold: dict[int, float] = field(default_factory=dict)
+    threshold: dict[str, float] = field(default_factory=dict)
 
 
 class Cascade:
     """A cheap metric decides where it is sure, an expensive one otherwise.
 
     The cheap metric judges the whole dataset at first. It is as sure as its two scores differ, or, if it compares pairs
-    and gives probabilities, as its verdict is probable. From the threshold on it decides; below, and where it fails or
-    says "same" by scores that are equal, the expensive one is asked, when the comparison's turn comes. The threshold of
-    a comparison is that of the other folds' comparisons (10 folds of groups), so that no label has a say in its own;
-    with `accuracy` there must be two groups.
+    and gives probabilities, as its verdict is probable. From the threshold on it decides; below, and where it fails,
+    cannot judge (no reference) or says "same" by scores that are equal, the expensive one is asked, when the
+    comparison's turn comes. The threshold of a comparison is that of the other folds' comparisons in its language (10
+    folds of groups), so that no label has a say in its own; with `accuracy` each language must have two groups.
 
     Args:
         cheap: a response metric that asks no server, or such a metric of pairs with probabilities, with options in
@@ -76,6 +76,7 @@ class Cascade:
     """
 
     family = "agents"
+    needs_reference = False  # one of the two may judge without
     default_order: OrderChoice = "both"
     unsigned: tuple[str, ...] = ("concurrency", "timeout", "prices", "key_variable")
 
@@ -133,13 +134,11 @@ class Cascade:
         from calf.runs.execute import execute, prepare
 
         comparisons = preparation.in_these_languages
-        alone = replace(preparation, comparisons=comparisons)
-        prepare(self._cheap, alone)
+        prepare(self._cheap, preparation)
         outcomes: dict[str, Outcome] = {}
-        for part in execute(self._cheap, plan(self._cheap, comparisons, "given", 1), alone):
+        for part in execute(self._cheap, plan(self._cheap, comparisons, "given", 1), preparation):
             outcomes |= part
-        fold = folds((comparison.group for comparison in comparisons), preparation.seed, _FOLDS)
-        ready = _Prepared(fold={comparison.id: fold[comparison.group] for comparison in comparisons})
+        ready = _Prepared()
         for comparison in comparisons:
             said = _said(self._cheap.kind, comparison, outcomes)
             if said is not None:
@@ -151,9 +150,10 @@ class Cascade:
         said_something = [outcome for outcome in outcomes.values() if isinstance(outcome, Opinion)]
         if said_something and all(outcome.probabilities is None for outcome in said_something):
             raise UserError(f"cheap: {self._cheap.name!r} gives no probabilities, so nobody knows where it is sure")
-        if self.accuracy is not None and len(set(fold.values())) == 1:
-            raise UserError("accuracy needs two groups or more: others' labels set a group's threshold; use share")
-        ready.threshold = {number: self._threshold(comparisons, ready, number) for number in set(fold.values())}
+        # Folds of the whole dataset, and thresholds by language: neither depends on what is selected from it.
+        fold = folds((comparison.group for comparison in preparation.comparisons), preparation.seed, _FOLDS)
+        for language in dict.fromkeys(comparison.language for comparison in comparisons):
+            ready.threshold |= self._thresholds([c for c in comparisons if c.language == language], ready.cheap, fold)
         self._prepared = ready
         prepare(self._expensive, preparation)
 
@@ -200,10 +200,10 @@ class Cascade:
         Raises:
             UserError: `prepare` has not seen the comparison, so that nobody knows its threshold.
         """
-        if item.id not in self._prepared.fold:
+        if item.id not in self._prepared.threshold:
             raise UserError(f"the cascade has no threshold for {item.id!r}: let it judge in a run, which shows it all")
         said = self._prepared.cheap.get(item.id)
-        threshold = self._prepared.threshold[self._prepared.fold[item.id]]
+        threshold = self._prepared.threshold[item.id]
         turn: dict[str, Any] = {"step": "cheap", "role": self._cheap.name}
         turn |= {"threshold": threshold} if math.isfinite(threshold) else {}
         sure = said is not None and said.confidence >= threshold
@@ -225,7 +225,8 @@ class Cascade:
 
     def forecast(self, item: Pair) -> list[wire.Request | wire.Addressed]:
         """The requests of the expensive metric: an estimate takes it that all comparisons reach it."""
-        return list(self._dear.forecast(item)) if hasattr(self._dear, "forecast") else []
+        asks = hasattr(self._dear, "forecast") and precluded(self._expensive, item) is None
+        return list(self._dear.forecast(item)) if asks else []
 
     def server(self, *, needs_key: bool = True) -> Server:
         """Whom the expensive metric asks.
@@ -239,6 +240,9 @@ class Cascade:
         return server
 
     async def _ask(self, item: Pair) -> Opinion | Failure:
+        impossible = precluded(self._expensive, item)
+        if impossible is not None:
+            return impossible
         if self._expensive.concurrent:
             outcome = await self._dear.judge_one(item)
         else:
@@ -248,16 +252,28 @@ class Cascade:
             raise TypeError("a comparison metric's outcome is no score")
         return checked
 
-    def _threshold(self, comparisons: Sequence[Comparison], ready: _Prepared, fold: int) -> float:
-        """From which confidence on the cheap metric decides, as the other folds say; all, where there is one fold."""
-        several = len(set(ready.fold.values())) > 1
-        others = [c for c in comparisons if c.id in ready.cheap and (ready.fold[c.id] != fold or not several)]
-        confidence = [ready.cheap[c.id].confidence for c in others]
-        if self.accuracy is None:
-            failed = sum(ready.fold[c.id] != fold or not several for c in comparisons) - len(others)
-            return threshold_for_share(confidence, self.share, failed)
-        right = [ready.cheap[c.id].verdict == c.label for c in others]
-        return threshold_for_accuracy(confidence, right, self.accuracy)
+    def _thresholds(
+        self, comparisons: Sequence[Comparison], cheap: Mapping[str, _Sure], fold: Mapping[str, int]
+    ) -> dict[str, float]:
+        """From which confidence on the cheap metric decides, for each comparison, as the other folds say; all, where
+        there is one fold."""
+        used = {fold[c.group] for c in comparisons}
+        if self.accuracy is not None and len(used) == 1:
+            where = f" in language {comparisons[0].language!r}"
+            raise UserError(
+                f"accuracy needs two groups or more{where}: others' labels set a group's threshold; use share"
+            )
+        of_fold = {}
+        for number in used:
+            others = [c for c in comparisons if fold[c.group] != number or len(used) == 1]
+            sure = [c for c in others if c.id in cheap]
+            confidence = [cheap[c.id].confidence for c in sure]
+            if self.accuracy is None:
+                of_fold[number] = threshold_for_share(confidence, self.share, len(others) - len(sure))
+            else:
+                right = [cheap[c.id].verdict == c.label for c in sure]
+                of_fold[number] = threshold_for_accuracy(confidence, right, self.accuracy)
+        return {c.id: of_fold[fold[c.group]] for c in comparisons}
 
 
 def _said(kind: str, comparison: Comparison, outcomes: Mapping[str, Outcome]) -> _Sure | None:

@@ -43,7 +43,7 @@ def cost_lines(about: Sequence[Line], runs: Sequence[Run], seen: Outcomes, group
     """
     known = [_taken(run) for run in runs]
     if not any(one is None or one["tokens"] for one in known):
-        return []
+        return []  # no run asked a model
     asked = [one for one in known if one is None or one["tokens"]]
     currencies = {one["currency"] for one in asked if one is not None}
     money = all(one is not None and one["cost"] is not None for one in asked) and len(currencies) == 1
@@ -107,15 +107,17 @@ def turn_lines(about: Sequence[Line], runs: Sequence[Run], dataset: Dataset) -> 
 
 def _taken(run: Run) -> dict[str, Any] | None:
     """What all answers of a run took: tokens, requests, cost (None if unknown), currency; None if nobody counted."""
-    usage: Mapping[str, float] = run.timing.get("usage") or {}
-    answers = usage.get("requests", 0) + usage.get("cache_hits", 0)
-    tokens = sum(usage.get(f"{kept}{name}", 0) for kept in ("", "kept_") for name in ("input_tokens", "output_tokens"))
-    if not tokens and (answers or run.manifest["family"] in _ASKING):
+    taken: Mapping[str, float] | None = run.timing.get("taken")
+    if taken is None:
+        return (
+            None if run.manifest["family"] in _ASKING else {"tokens": 0, "requests": 0, "cost": 0.0, "currency": None}
+        )
+    answers = taken.get("requests", 0) + taken.get("cache_hits", 0)
+    tokens = sum(taken.get(f"{kept}{name}", 0) for kept in ("", "kept_") for name in ("input_tokens", "output_tokens"))
+    if answers and not tokens:
         return None
-    if usage.get("cache_hits") and not usage.get("kept_input_tokens"):  # kept by a CALF that did not count them
-        return None
-    cost = usage.get("cost", 0.0 if not usage.get("requests") else None)
-    kept = usage.get("kept_cost", 0.0 if not usage.get("kept_input_tokens") else None)
+    cost = taken.get("cost", 0.0 if not taken.get("requests") else None)
+    kept = taken.get("kept_cost", 0.0 if not taken.get("kept_input_tokens") else None)
     sessions = run.timing.get("sessions") or ()
     return {
         "tokens": tokens,

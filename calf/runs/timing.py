@@ -16,13 +16,13 @@ from calf.runs.usage import Spender
 from calf.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from calf.runs.plan import Outcome
     from calf.runs.store import RunFolder
 
-__all__ = ["Session", "spent_before"]
+__all__ = ["Session", "spent_before", "write_taken"]
 
 _WRITE_SECONDS = 1.0
 
@@ -42,6 +42,22 @@ def spent_before(earlier: Mapping[str, Any] | None, judged: Mapping[str, float])
     if any("cost" not in part and part.get("requests") for part in (recorded, judged)):
         both.pop("cost", None)
     return both
+
+
+def write_taken(folder: RunFolder, outcomes: Iterable[Outcome]) -> None:
+    """Writes into the record what the judgments of a run took, each as it stands: `taken`.
+
+    That is no sum over sessions: what was paid for a judgment that was interrupted, or made again, is found in the
+    cache by the next one, whose usage has all that it rests on.
+
+    Args:
+        folder: of a run whose metric is a `Spender`.
+        outcomes: of all that it covers.
+    """
+    usages = [outcome.usage for outcome in outcomes if outcome.usage is not None]
+    record = folder.read("timing")
+    if record is not None and usages:
+        folder.write("timing", {**record, "taken": total(*usages)})
 
 
 class Session:

@@ -88,12 +88,12 @@ def test_a_label_does_not_move_its_own_threshold() -> None:
     for number in range(3):
         mine = {c.id for c in data if fold[c.group] == number}
         other = data.replace([dataclasses.replace(c, label="response_b" if c.id in mine else c.label) for c in data])
-        thresholds = []
+        thresholds: list[dict[str, float]] = []
         for one in (data, other):
             metric: Any = load_metric("cascade", cheap="longer", model="m", base_url=URL, accuracy=0.5).instance
             metric.prepare(Preparation(tuple(one), 0))
             thresholds.append(metric._prepared.threshold)
-        assert thresholds[0][number] == thresholds[1][number]
+        assert all(thresholds[0][name] == thresholds[1][name] for name in mine)
         assert thresholds[0] != thresholds[1]
 
 
@@ -164,3 +164,39 @@ def test_it_says_that_it_must_see_the_dataset_first() -> None:
     metric: Any = load_metric("cascade", cheap="longer", model="m", base_url=URL).instance
     with pytest.raises(UserError, match="no threshold for 'c1': let it judge in a run"):
         asyncio.run(metric.judge_one(pair()))
+
+
+def test_what_is_selected_changes_no_judgment(tmp_path: Path) -> None:
+    """Nor do other languages: their scores may be another model's."""
+    data = of_lengths([(30, 30 - i) for i in range(1, 25)], groups=12)
+    both = data.replace([
+        dataclasses.replace(c, language="zh", response_b=c.response_b * 10, response_a=c.response_a * 10)
+        if i % 3 == 0 else c for i, c in enumerate(data)
+    ])  # fmt: skip
+    english = {c.id for c in both if c.language == "en"}
+    with ScriptedServer(answer='{"verdict": "same"}') as server:
+        words: dict[str, Any] = {"options": {"cheap": "longer", "model": "m", "base_url": server.url}}
+        whole = calf.evaluate("cascade", both, runs=tmp_path / "whole", **words)
+        calf.evaluate("cascade", both, runs=tmp_path / "part", language="en", **words)
+        part = calf.evaluate("cascade", both, runs=tmp_path / "part", **words)
+    assert whole.judgments == part.judgments
+    kept = [turn for turn in read_turns(whole.path / "turns.csv") if turn.step == "expensive" and turn.order == "given"]
+    assert sum(turn.id in english for turn in kept) == pytest.approx(8, abs=3), "half of 16, whatever Chinese is"
+    assert sum(turn.id not in english for turn in kept) == pytest.approx(4, abs=2)
+
+
+def test_who_needs_a_reference_is_asked_about_those_that_have_one(tmp_path: Path) -> None:
+    data = of_lengths([(9, 2)] * 6)
+    data = data.replace([dataclasses.replace(c, reference=None) if i < 3 else c for i, c in enumerate(data)])
+    with ScriptedServer(answer='{"verdict": "B"}') as server:
+        sure = run_of(data, tmp_path, server.url, share=0.0)
+        asked = run_of(data, tmp_path, server.url, cheap="rouge-l", expensive="judge-pairwise-noref", share=0.0)
+        failed = run_of(data, tmp_path, server.url, cheap="rouge-l", share=0.0)
+        words = {"cheap": "rouge-l", "model": "m", "base_url": server.url}
+        expected = calf.estimate("cascade", data, order="given", runs=tmp_path, options=words, cache=False)
+    given_ = [[one.failure or one.verdict for one in run.judgments if one.order == "given"] for run in (sure, failed)]
+    assert given_[0] == ["response_a"] * 6
+    assert given_[1][:3] == ["no_reference"] * 3
+    assert [one.verdict for one in asked.judgments if one.order == "given"][:3] == ["response_b"] * 3
+    assert expected is not None
+    assert expected.requests == 3, "of six comparisons, those with a reference"
