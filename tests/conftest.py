@@ -11,6 +11,9 @@ import pytest
 
 _NUMBERS = itertools.count()
 
+# The threads of several processes would wait for each other at full speed, on the cores that they share.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Under nohup, or in the background of a script, these are ignored, as they would be in all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -18,7 +18,7 @@ import calf
 from calf.cli import main
 from calf.datasets.dataset import Dataset
 
-COUNT = 300
+COUNT = 200
 P = 0.7
 
 

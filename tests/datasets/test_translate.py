@@ -20,6 +20,7 @@ from datasets_translator import asked, stand_in
 from engine.helpers import KEY
 from engine.server import ScriptedServer
 
+from calf.cli import main
 from calf.cli.translating import translate
 from calf.datasets.dataset import Dataset
 from calf.datasets.definitions import read_definition
@@ -386,29 +387,36 @@ def command(server: ScriptedServer, *words: str) -> list[str]:
     return [*base, *words]
 
 
-def call(server: ScriptedServer, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(server, *words), capture_output=True, text=True, check=False)
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """The command in this process: its exit code, and what it says on stderr."""
+
+    def called(server: ScriptedServer, *words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["calf", *command(server, *words)[3:]])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0), capfd.readouterr().err
+
+    return called
 
 
 class TestCommand:
-    def test_kill_and_resume(self, workspace: Workspace, sample: Dataset) -> None:
+    def test_kill_and_resume(self, workspace: Workspace, sample: Dataset, call: Any) -> None:
         scripted = Scripted()
-        kills, concurrency = 2, 2
+        concurrency = 2
         with ScriptedServer(answer=scripted, latency=0.15) as server:
             words = ("--no-cache", "--concurrency", str(concurrency))
-            for _ in range(kills):
-                before = server.requests
-                process = subprocess.Popen(command(server, *words), stderr=subprocess.DEVNULL)
-                while server.requests < before + concurrency + 1 and process.poll() is None:
-                    time.sleep(0.005)
-                os.kill(process.pid, signal.SIGKILL)
-                assert process.wait() == -signal.SIGKILL
-                assert not (workspace.data / "sample-en").exists()
-            done = call(server, *words)
-            assert done.returncode == 0, done.stderr
-            assert "continues" in done.stderr
+            process = subprocess.Popen(command(server, *words), stderr=subprocess.DEVNULL)
+            while server.requests < concurrency + 1 and process.poll() is None:
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+            assert not (workspace.data / "sample-en").exists()
+            code, said = call(server, *words)
+            assert code == 0, said
+            assert "continues" in said
             # Only what was in flight when the process was killed came twice.
-            assert server.requests <= 7 + kills * concurrency
+            assert server.requests <= 7 + concurrency
         repeated = [text for text, times in scripted.times.items() if times > 1]
         assert len(repeated) < len(scripted.times)
         new = load_dataset("sample-en", workspace=workspace)
@@ -447,11 +455,11 @@ class TestCommand:
             assert (code, out) == (1, f"{workspace.data / 'mine' / 'dataset.toml'}\n")
             assert "3 comparisons are left out" in said
 
-    def test_its_exit_code(self, workspace: Workspace) -> None:
+    def test_its_exit_code(self, workspace: Workspace, call: Any) -> None:
         with ScriptedServer(script=["404"]) as server:
-            stopped = call(server, "--limit", "100", "--record", "r.jsonl")
-        assert stopped.returncode == 3
-        assert "Traceback" not in stopped.stderr
+            code, said = call(server, "--limit", "100", "--record", "r.jsonl")
+        assert code == 3
+        assert "Traceback" not in said
 
     def test_the_definition_of_a_ready_model_is_used(self) -> None:
         from calf.cli.translating import _translator

@@ -71,7 +71,7 @@ def datasets(draw: st.DrawFn) -> Dataset:
 
 
 @given(datasets())
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_read_again(dataset: Dataset) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for suffix in WRITERS:
@@ -84,7 +84,7 @@ def test_what_is_written_is_read_again(dataset: Dataset) -> None:
 
 
 @given(datasets())
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 def test_a_hugging_face_dataset_is_read_again(dataset: Dataset) -> None:
     made = to_hf(dataset)
     with tempfile.TemporaryDirectory() as folder:

@@ -24,15 +24,22 @@ from engine.whole import (
     mark_of,
     run_here,
 )
+from few_resamples import take_few
 
 from calf.engine.budget import Spending
 from calf.engine.limits import Limits
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("quick", "_few")
 
 CONCURRENCY = 16
 SPEC: dict[str, Any] = {"answer": ANSWERS, "retry_after": {"retry-after-ms": "10"}, "latency": 0.02, "keep": False}
 PASSING = ["429", "500", "reset", "half", "malformed", "no_choices"]
+
+
+@pytest.fixture
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that end in this process take few resamples; those that are killed take all."""
+    take_few(monkeypatch)
 
 
 def test_all_faults_at_once_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
@@ -55,8 +62,8 @@ def test_all_faults_at_once_lose_nothing_and_repeat_nothing(tmp_path: Path) -> N
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "data.jsonl", 80)
-    hopeless = {mark_of(11): ["content_filter"] * 20, mark_of(50): ["wrong"] * 20}
+    data = make_dataset(tmp_path / "data.jsonl", 40)
+    hopeless = {mark_of(11): ["content_filter"] * 20, mark_of(30): ["wrong"] * 20}
     rates = dict.fromkeys([*PASSING, "wrong"], 0.05)
     spec = {**SPEC, "rates": rates, "seed": 5, "by_content": hopeless}
     draw = random.Random(3)
@@ -66,14 +73,11 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path: Path) 
         wanted = fates(data, options, Script(**spec))
         sendings = sum(fate.sendings for fate in wanted.values())
         words = command(tmp_path / "data.jsonl", tmp_path / "runs", options)
-        # Twice among the requests, once after the last one, while the result is made.
-        numbers = sorted(draw.randrange(20, sendings - 40) for _ in range(2))
-        kills = 0
-        for number in numbers:
-            kills += kill(begin(words), lambda: server.requests >= number)  # noqa: B023 - used at once
-        process = begin(words)
-        kills += kill(process, lambda: len(journal_keys(tmp_path / "runs")) == len(wanted))
-        assert kills == 3
+        # Once among the requests, once after the last one, while the result is made.
+        number = draw.randrange(20, sendings - 40)
+        kills = kill(begin(words), lambda: server.requests >= number)
+        kills += kill(begin(words), lambda: len(journal_keys(tmp_path / "runs")) == len(wanted))
+        assert kills == 2
         run_here(data, tmp_path / "runs", options)
         stats = server.stats()
         killed = ended(tmp_path / "runs", data)
@@ -90,11 +94,11 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(tmp_path: Path) 
 
 
 def test_without_a_cache_what_is_judged_is_not_judged_again(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "data.jsonl", 60)
+    data = make_dataset(tmp_path / "data.jsonl", 30)
     with ScriptedServer(**SPEC) as server:
         options = judge_options(server.url, concurrency=4, timeout=20.0)
         words = command(tmp_path / "data.jsonl", tmp_path / "runs", options, "--no-cache")
-        assert kill(begin(words), lambda: len(journal_keys(tmp_path / "runs")) >= 40)
+        assert kill(begin(words), lambda: len(journal_keys(tmp_path / "runs")) >= 20)
         kept = len(journal_keys(tmp_path / "runs"))
         while server.open:  # until all that was sent has come, and the end
             time.sleep(0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few_resamples import take_few
 
 import calf
 from calf.datasets.dataset import Dataset
@@ -29,10 +30,7 @@ needs_weights = pytest.mark.skipif(
 )
 
 # Short, so that a small machine reads it at once.
-PROMPT = (
-    "Question: ${question}\n\nReference: ${reference}\n\nResponse A: ${response_a}\n\nResponse B: ${response_b}\n\n"
-    'Which response is better? Answer with {"verdict": "A"}, {"verdict": "B"} or {"verdict": "same"}. ${mark}'
-)
+PROMPT = 'Say {"verdict": "A"} or {"verdict": "B"}: ${question} ${reference} ${response_a} ${response_b} ${mark}'
 FRESH = Spending(cache=False)
 
 
@@ -45,7 +43,7 @@ def stub(tmp_path: Path) -> str:
 
 
 def made(**options: Any) -> LocalJudge:
-    return LocalJudge(PROMPT, PROMPT, **{"context": 512, "threads": 1, **options})
+    return LocalJudge(PROMPT, PROMPT, **{"context": 256, "threads": 1, **options})
 
 
 def dataset(*words: str) -> Dataset:
@@ -95,9 +93,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "metrics" / "short.txt").write_text(PROMPT)
     (folder / "metrics" / "local-judge.toml").write_text(
         'adapter = "calf.judges.local:LocalJudge"\n[files]\nprompt_en = "short.txt"\nprompt_zh = "short.txt"\n'
-        "[options]\ncontext = 512\nthreads = 1\n"
+        "[options]\ncontext = 256\nthreads = 1\n"
     )
     monkeypatch.chdir(folder)
+    take_few(monkeypatch)
     return folder
 
 
@@ -110,7 +109,7 @@ def test_it_judges_in_both_orders_and_pays_for_no_answer_twice(workspace: Path) 
     first = calf.evaluate("local-judge", data, order="both", runs=workspace / "one")
     assert [row["coverage"] for row in first.rows if row["slice"] == "overall"] == [1.0]
     assert first.timing["usage"]["requests"] == 2
-    assert first.timing["usage"]["input_tokens"] > 200
+    assert first.timing["usage"]["input_tokens"] > 150
     again = calf.evaluate("local-judge", data, order="both", runs=workspace / "two")  # on another port
     assert again.id == first.id
     assert again.judgments == first.judgments
@@ -120,22 +119,17 @@ def test_it_judges_in_both_orders_and_pays_for_no_answer_twice(workspace: Path) 
 
 @needs_weights
 def test_an_answer_depends_on_nothing_but_its_prompt() -> None:
+    """Nor is a prompt that is too long more than a failure of its own."""
     items = [pair(question=f"What is {river}?") for river in ("the Elbe", "the Elbe in Dresden")]
-    together = ask(made(), items)
+    *together, long = ask(made(), [*items, pair(response_a="word " * 300)])
     for outcome in together:
         assert sum(outcome.probabilities) == pytest.approx(1)
         assert max(outcome.probabilities) < 1  # of the model, not of the form that its answer must have
-    alone = ask(made(threads=2), items[1:])
-    assert (alone[0].verdict, alone[0].probabilities) == (together[1].verdict, together[1].probabilities)
-
-
-@needs_weights
-def test_a_prompt_that_is_too_long_is_a_failure_of_its_own() -> None:
-    long, short = ask(made(), [pair(response_a="word " * 600), pair()])
     assert isinstance(long, Failure)
     assert long.kind == "bad_request"
-    assert "exceeds the available context size (512 tokens)" in long.message
-    assert isinstance(short, Opinion)
+    assert "exceeds the available context size (256 tokens)" in long.message
+    alone = ask(made(), items[1:])
+    assert (alone[0].verdict, alone[0].probabilities) == (together[1].verdict, together[1].probabilities)
 
 
 @needs_weights
@@ -148,26 +142,19 @@ def test_an_answer_that_the_context_cuts_off_is_one_too() -> None:
 
 
 @needs_weights
-def test_samples_differ_and_come_again_from_the_cache() -> None:
-    spending = Spending()
+def test_samples_come_again_from_the_cache_and_without_a_server_from_a_record(tmp_path: Path) -> None:
+    file = tmp_path / "record.jsonl"
     judge = made(samples=2, temperature=1.0)
-    (outcome,) = ask(judge, [pair()], spending)
+    (outcome,) = ask(judge, [pair()], Spending(record=file))
     assert outcome.usage["requests"] == 2
-    (again,) = ask(judge, [pair()], spending)  # another server, on another port
+    (again,) = ask(judge, [pair()], Spending())  # another server, on another port
     assert "requests" not in again.usage
     assert again.usage["cache_hits"] == 2
     assert again.probabilities == outcome.probabilities
-
-
-@needs_weights
-def test_a_replay_needs_no_server(tmp_path: Path) -> None:
-    file = tmp_path / "record.jsonl"
-    recorded = ask(made(), [pair()], Spending(cache=False, record=file))
-    judge = made()
-    judge._local.start = lambda: pytest.fail("started")  # type: ignore[method-assign]  # it must not
-    replayed = ask(judge, [pair()], Spending(replay=file))
-    assert replayed[0].probabilities == recorded[0].probabilities
     assert "127.0.0.1" not in file.read_text()
+    judge._local.start = lambda: pytest.fail("started")  # type: ignore[method-assign]  # it must not
+    (replayed,) = ask(judge, [pair()], Spending(replay=file))
+    assert replayed.probabilities == outcome.probabilities
 
 
 @needs_weights

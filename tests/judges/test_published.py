@@ -540,26 +540,25 @@ def smollm2() -> Iterator[Any]:
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["prometheus-relative", "auto-j-single", "pandalm"])
-def test_a_real_server_understands_the_requests(name: str, smollm2: Any) -> None:
+def test_a_real_server_understands_the_requests(smollm2: Any) -> None:
     """What a model says that was never trained for the form is hardly ever in it, and then it is a failure."""
     options = {"base_url": smollm2.base_url, "api_key": smollm2.api_key, "model": smollm2.gguf.name, "max_tokens": 4}
-    (outcome,) = ask(made(name, **options), [item_of(name)])
+    (outcome,) = ask(made("auto-j-single", **options), [response()])
     assert outcome.usage["requests"] == 1
     assert outcome.usage["input_tokens"] > 40
-    assert isinstance(outcome, (Opinion, Score)) or outcome.kind in ("cut_off", "unreadable")
+    assert isinstance(outcome, Score) or outcome.kind in ("cut_off", "unreadable")
 
 
 @needs_weights
 def test_a_real_server_that_is_held_to_the_form_is_read(smollm2: Any) -> None:
     """llama.cpp holds a model to a grammar: so a real model's own choice comes in the published form."""
-    grammar = {"grammar": 'root ::= "Both are short. [RESULT] " [AB]', "cache_prompt": False}
+    grammar = {"grammar": 'root ::= [12] "\\n\\n### Reason: Both are short."', "cache_prompt": False}
     options = {"base_url": smollm2.base_url, "api_key": smollm2.api_key, "model": smollm2.gguf.name, "extra": grammar}
-    metric = made("prometheus-relative", honours="temperature,logprobs", **options)
-    first, second = ask(metric, [pair(), pair(response_a="SECOND", response_b="FIRST", order="swapped")])
-    for outcome in (first, second):
-        assert isinstance(outcome, Opinion)
-        assert outcome.verdict in ("response_a", "response_b")
-        assert outcome.probabilities is not None
-        assert outcome.probabilities[2] == 0
-        assert outcome.explanation.startswith("Both are short. [RESULT]")
+    metric = made("pandalm", honours="temperature,logprobs", **options)
+    (outcome,) = ask(metric, [pair()])
+    assert isinstance(outcome, Opinion)
+    assert outcome.usage["requests"] == 1
+    assert outcome.verdict in ("response_a", "response_b")
+    assert outcome.probabilities is not None
+    assert sum(outcome.probabilities) == pytest.approx(1)
+    assert "Both are short." in outcome.explanation

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import kendalltau
-from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 import calf
 from calf.datasets.dataset import Dataset
@@ -71,6 +69,9 @@ def test_it_is_calfs_own_row(load: Any, tmp_path: Path) -> None:
 
 
 def test_it_is_scikit_learns_and_scipys(load: Any) -> None:
+    from scipy.stats import kendalltau
+    from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+
     rng = random.Random(5)
     labels, verdicts = (rng.choices(LABELS, k=300) for _ in range(2))
     result = load().compute(predictions=verdicts, references=labels)

@@ -34,14 +34,14 @@ ENGLISH = [
     ("Sleep strengthens memory.", "Memory gets stronger during sleep.\n\nDreams may help, too; nobody is sure."),
     ("Sleep strengthens memory.", "?!"),
     ("Sleep strengthens memory.", "\u200b"),  # to the tokenizer nothing
-    ("Sleep strengthens memory.", "Rest matters. " * 400),
+    ("Sleep strengthens memory.", "Rest matters. " * 200),
 ]
 CHINESE = [
     ("三角洲是河流携带的泥沙在河口沉积形成的。", "河流流速减慢，泥沙在河口堆积，形成三角洲。"),
     ("三角洲是河流携带的泥沙在河口沉积形成的。", "河"),
     ("三角洲是河流携带的泥沙在河口沉积形成的。", "未成年人签订的合同一般无效。"),
     ("睡眠能够巩固记忆。", "睡眠时，大脑会整理白天的信息，\n因此记忆更牢固～"),
-    ("睡眠能够巩固记忆。", "休息很重要。" * 300),
+    ("睡眠能够巩固记忆。", "休息很重要。" * 150),
 ]
 
 
@@ -74,7 +74,7 @@ def direct(pairs: Sequence[tuple[str, str]], folder: Path, layer: int, **options
 
     values = bert_score.score(
         [response for _, response in pairs], [reference for reference, _ in pairs],
-        model_type=str(folder), num_layers=layer, device="cpu", nthreads=0, **options,
+        model_type=str(folder), num_layers=layer, device="cpu", nthreads=0, batch_size=1, **options,
     )  # fmt: skip
     return dict(zip(MEASURES, (value.tolist() for value in values), strict=True))
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from lexical_helpers import CHINESE, WORDY, items_of, one, real_chinese, real_english
-from nltk.translate.meteor_score import single_meteor_score
 
 from calf.metrics import meteor
 from calf.metrics.meteor import Meteor
@@ -37,6 +36,8 @@ def _no_wordnet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nltk_meteor(response: str, reference: str, tokenizer: str) -> float:
+    from nltk.translate.meteor_score import single_meteor_score
+
     tokenize = find_tokenizer(tokenizer)
     return single_meteor_score(list(tokenize(reference)), list(tokenize(response)), wordnet=NoWordNet())
 

@@ -95,7 +95,7 @@ def test_metrics_import_no_heavy_library() -> None:
 
 @pytest.mark.shared_data
 def test_the_english_tokenizer_is_refused_for_the_real_chinese_file(shared_data: Path) -> None:
-    data = prepared(real_chinese(shared_data)[::3])
+    data = prepared(real_chinese(shared_data)[::12])
     message = r"tokenizer 'rouge' does not fit language 'zh': in 100 % .*; use -o tokenizer=characters$"
     with pytest.raises(OptionError, match=message):
         Rouge("1", tokenizer="rouge").prepare(data)

