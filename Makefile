@@ -17,8 +17,9 @@ $(VENV)/for-%: pyproject.toml | $(BIN)/python
 demo: $(VENV)/for-all
 	$(BIN)/calf evaluate --metric bertscore --metric rouge-l --dataset sample --runs $(VENV)/runs
 
+# Tests start many processes, each of which would compile what is not kept compiled.
 test: $(VENV)/for-dev
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 check: $(VENV)/for-dev
 	$(BIN)/ruff check .

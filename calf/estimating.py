@@ -90,7 +90,8 @@ class Estimate:
         expected: what will be sent.
         answer_tokens: how long an answer is assumed to be, as the metric says; None if that is measured, or unknown.
         least_cost: of the prompts alone, all in the servers' caches; None as in `expected`.
-        most_cost: if every answer is as long as it may be; None as in `expected`.
+        most_cost: if every answer is as long as it may be, and prompts that hold answers with them; None as in
+            `expected`. What is sent again, tools, and plans of more than 5 points add to it.
         currency: of all costs; None if a model has no prices, or they are in several.
         measured: the ids of the runs that the expectation was corrected by.
         checks: for each of these, how far off the estimate would have been without it.
@@ -173,6 +174,11 @@ def estimate(
     cached = _cached(wanted) if cache else set()
     counter = Counter()
     sent = counter.forecast(request for key, request in wanted.items() if key not in cached)
+    most = sent
+    if hasattr(forecaster, "longest_forecast"):
+        asking = (u.item for u in units if u.key not in done | never and not forecast(u.item).keys() <= cached)
+        longest = (requests_of(forecaster, server, item, longest=True) for item in asking)
+        most = counter.forecast({key: request for one in longest for key, request in one.items()}.values())
     exact = counter.exact
     measured = measured_runs(folder, loaded, data, forecast, counter)
     answer = getattr(forecaster, "answer_tokens", None)
@@ -196,7 +202,7 @@ def estimate(
         expected=expected,
         answer_tokens=None if any(one.input_tokens for one in measured) else answer,
         least_cost=sent.cost(longer, 1.0, 0.0),
-        most_cost=sent.bound(longer),
+        most_cost=most.bound(longer),
         currency=sent.currency,
         measured=[one.run for one in measured],
         checks=[_check(one, [m for m in measured if m is not one], answer) for one in measured],

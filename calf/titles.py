@@ -71,7 +71,7 @@ def shorten(titles: Iterable[str]) -> Shortened:
 def _parts(title: str) -> tuple[str, dict[str, str], str]:
     """The metric's name, its options, and what follows them."""
     spec, bracket, rest = title.rpartition("]")
-    if not bracket:
+    if not bracket or rest[:1] not in ("", " "):  # a bracket may stand in a path
         name, space, rest = title.partition(" ")
         return name, {}, space + rest
     try:

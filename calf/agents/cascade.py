@@ -225,8 +225,15 @@ class Cascade:
 
     def forecast(self, item: Pair) -> list[wire.Request | wire.Addressed]:
         """The requests of the expensive metric: an estimate takes it that all comparisons reach it."""
-        asks = hasattr(self._dear, "forecast") and precluded(self._expensive, item) is None
-        return list(self._dear.forecast(item)) if asks else []
+        return self._forecast(item, "forecast")
+
+    def longest_forecast(self, item: Pair) -> list[wire.Request | wire.Addressed]:
+        """The same, where its answers, and later prompts with them, are as long as they may be."""
+        return self._forecast(item, "longest_forecast" if hasattr(self._dear, "longest_forecast") else "forecast")
+
+    def _forecast(self, item: Pair, how: str) -> list[wire.Request | wire.Addressed]:
+        asks = hasattr(self._dear, how) and precluded(self._expensive, item) is None
+        return list(getattr(self._dear, how)(item)) if asks else []
 
     def server(self, *, needs_key: bool = True) -> Server:
         """Whom the expensive metric asks.

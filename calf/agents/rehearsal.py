@@ -33,16 +33,17 @@ class Rehearsal(Session):
         item: what would be judged.
         bounds: its limits; the rehearsal has that of turns alone, and ends there as a judgment would.
         tokens: about how long an answer is; None: 200 tokens.
+        longest: every answer is as long as its model may make it.
 
     Attributes:
         requests: what would be sent.
     """
 
-    def __init__(self, item: Pair, bounds: Bounds, tokens: float | None) -> None:
+    def __init__(self, item: Pair, bounds: Bounds, tokens: float | None, *, longest: bool = False) -> None:
         super().__init__(item, Bounds(bounds.turns))
         self.requests: list[Addressed] = []
         self._servers: dict[Judge, Server] = {}
-        self._text = _WORD * round(_TOKENS if tokens is None else tokens)
+        self._answer = None if longest else round(_TOKENS if tokens is None else tokens)
 
     def run(self, playing: Coroutine[Any, Any, T]) -> T | None:
         """Play to the end, or to the limit: nothing is waited for, so no event loop is needed.
@@ -70,12 +71,13 @@ class Rehearsal(Session):
         if voice not in self._servers:
             self._servers[voice] = voice.server(needs_key=False)
         self.requests.append(Addressed(self._servers[voice], self.request(call)))
+        text = _WORD * (voice.max_tokens if self._answer is None else self._answer)
         record: dict[str, Any] = {}
         value: Any = "same"
         if call.reader is statement_in:
-            value = self._text
+            value = text
         elif call.reader is points_in:
-            value = tuple(f"{number} {self._text[:100]}" for number in range(_POINTS))
+            value = tuple(f"{number} {text[: len(text) // _POINTS]}" for number in range(_POINTS))
         elif call.step == "check":
             value = check_reader(tools=False)(Choice('{"met": true}'))
-        return Heard(value, None, Choice(self._text), self._text, self._text, record)
+        return Heard(value, None, Choice(text), text, text, record)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from calf.decide import OrderChoice
     from calf.engine import request as wire
     from calf.engine.engine import Engine
+    from calf.engine.limits import Limits
+    from calf.judges.inprocess import Loaded
     from calf.metrics.base import Pair, Preparation
 
 __all__ = ["AgentJudge"]
@@ -93,6 +95,8 @@ class AgentJudge(Judge):
             raise OptionError("models: no role of this metric takes several; use -o model=NAME")
         model = (model or "").strip() or None
         own = [role.options["model"] for role in self.roles.values() if "model" in role.options]
+        if any(not str(name).strip() for name in own):
+            raise OptionError("a role's model is empty; without `model`, the role takes that of -o model=NAME")
         if model is None and any("model" not in role.options and not role.each_model for role in self.roles.values()):
             raise OptionError("no model is named; say which one with -o model=NAME")
         model = model or (named or own)[0]
@@ -114,11 +118,17 @@ class AgentJudge(Judge):
         if twice := next((name for name, count in Counter(called).items() if count > 1), None):
             raise OptionError(f"roles: two would be called {twice!r}; a role's copies are NAME 1, NAME 2, ...")
         self._players = Players(members, requests, turns, combine)
+        currencies = sorted({voice.prices.currency for voice in self._speaking if voice.prices is not None})
+        if len(currencies) > 1:
+            raise OptionError(f"prices are in {' and '.join(currencies)}, which cannot be added; give all in one")
 
     # ---- the metric's optional methods ------------------------------------------------------------------------
 
     def prepare(self, preparation: Preparation) -> None:
-        """Opens an engine for every server that is asked; all share the first one's limits and budget.
+        """Opens an engine for every server that is asked, and one for every model in this process.
+
+        All share the first one's budget, cache and record, servers their limits, and so do models in this process, of
+        which one answers at a time. Voices with the same model in this process share it, whatever else is their own.
 
         Raises:
             UserError: no key, no prices for a limit of cost, or a record that cannot be used.
@@ -139,14 +149,26 @@ class AgentJudge(Judge):
                     said = str(error).replace("-o key_variable=NAME", 'key_variable = "NAME" in the role')
                     raise UserError(f"a role's own address: {said}") from None
         first: Engine | None = None
-        opened: list[Judge] = []
-        # One without prices, where they are needed, is refused before anything else is open.
-        for voice in sorted(self._speaking, key=lambda voice: voice.prices is not None):
-            server = voice.server(needs_key=preparation.spending.replay is None)
-            twin = next((one._engine for one in opened if one._engine and one._engine.server == server), None)
-            voice._engine = twin or voice._open(preparation.spending, preparation.spent, first)
-            first = first or voice._engine
-            opened.append(voice)
+        opened: list[Engine] = []
+        limits: dict[bool, Limits] = {}
+        loaded: Loaded = {}
+        try:
+            # One without prices, where they are needed, is refused before anything else is open.
+            for voice in sorted(self._speaking, key=lambda voice: voice.prices is not None):
+                server = voice.server(needs_key=preparation.spending.replay is None)
+                engine = next((one for one in opened if one.server == server), None)
+                if engine is None:
+                    inside = voice._inside is not None
+                    engine = voice._open(preparation.spending, preparation.spent, first, limits.get(inside), loaded)
+                    limits[inside] = engine.limits
+                    opened.append(engine)
+                voice._engine, first = engine, first or engine
+        except BaseException:
+            if first is not None:
+                first.release()  # the record, above all
+            for voice in self._speaking:
+                voice._engine = None
+            raise
 
     def describe(self, languages: Sequence[str]) -> Mapping[str, str]:
         """What `Judge.describe` says, and the same of roles with settings of their own."""
@@ -158,6 +180,11 @@ class AgentJudge(Judge):
                 known = described.get(f"voice {settings['model']}")
                 described[f"voice {settings['model']}"] = ", ".join(filter(None, [known, f"{server.place} {honours}"]))
         return described
+
+    @property
+    def window(self) -> int:
+        """Comparisons under way at once: enough for whichever of the models takes most."""
+        return 2 * max(voice.concurrency for voice in self._speaking)
 
     @property
     def spent(self) -> Mapping[str, float]:
@@ -201,7 +228,13 @@ class AgentJudge(Judge):
 
     def forecast(self, item: Pair) -> list[wire.Addressed]:
         """The requests of a judgment whose answers are as long as `answer_tokens`, and whose checks use no tool."""
-        rehearsal = Rehearsal(item, self._bounds, self.answer_tokens)
+        return self._rehearse(Rehearsal(item, self._bounds, self.answer_tokens))
+
+    def longest_forecast(self, item: Pair) -> list[wire.Addressed]:
+        """The same, where every answer is as long as it may be, and later prompts with it."""
+        return self._rehearse(Rehearsal(item, self._bounds, None, longest=True))
+
+    def _rehearse(self, rehearsal: Rehearsal) -> list[wire.Addressed]:
         rehearsal.run(play(rehearsal, self._players, self.steps))
         return rehearsal.requests
 

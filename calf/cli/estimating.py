@@ -116,9 +116,6 @@ def _prices(shares: Sequence[Share]) -> Iterator[str]:
             whose = f" of {share.model}" if len(shares) > 1 else ""
             given = '{"input": 1, "output": 4}'
             yield f"Cost: no prices{whose} are known; a paid server's judge takes them as -o prices='{given}'."
-    currencies = sorted({share.prices.currency for share in shares if share.prices})
-    if len(currencies) > 1:
-        yield f"Cost: prices are in {' and '.join(currencies)}, which are not added."
 
 
 def _off(check: Check) -> str:

@@ -39,7 +39,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """What the cache holds: its file, the bytes on disk, and the answers by model."""
+    """What the cache holds: its file, the bytes of it and of its log, and the answers by model."""
 
     path: Path
     bytes: int
@@ -97,7 +97,9 @@ class Cache:
         )
         with self._explained():
             models = tuple(ModelInfo(*row) for row in self._open().execute(query))
-        return CacheInfo(self.path, sum(file.stat().st_size for file in files_of(self.path) if file.exists()), models)
+        # The last is an index that processes share while they have the file open, this one as well: no answer is in it.
+        file, log, _ = files_of(self.path)
+        return CacheInfo(self.path, sum(part.stat().st_size for part in (file, log) if part.exists()), models)
 
     def clear(self, model: str | None = None) -> int:
         """Remove the answers of a model (default: all, and the file with them if it is damaged); how many there were.

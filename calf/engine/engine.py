@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,16 +11,16 @@ from calf.engine.budget import Budget
 from calf.engine.client import Client
 from calf.engine.faults import Fault
 from calf.engine.limits import Limits
+from calf.engine.prices import check_prices, count, most_tokens
+from calf.engine.refusals import Refusals
 from calf.engine.request import NO_USAGE, AskError, Reply, Usage, total
 from calf.engine.tokens import estimate_tokens
 from calf.engine.trace import Recorder, Replayer
 from calf.engine.wire import read_reply
-from calf.errors import StoppedError, UserError
+from calf.errors import StoppedError
 from calf.hashing import uniform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from calf.engine.cache import Cache
     from calf.engine.client import Sender
     from calf.engine.request import Request
@@ -33,9 +31,6 @@ __all__ = ["Engine"]
 _FIRST_WAIT = 0.5  # seconds; doubled for each retry
 _LONGEST_WAIT = 30.0
 _EMPTY_RETRIES = 2  # a blank answer was paid for: it is asked for again less often than what cost nothing
-_OVERHEAD = 64  # tokens that a chat template may add to a conversation
-_MESSAGE_OVERHEAD = 16  # and to each message
-_MOST_REFUSED = 32  # bad requests one after the other, with no good answer ever: it is not the requests' texts
 
 
 class Engine:
@@ -53,6 +48,7 @@ class Engine:
         answered: whether this server has given good answers to requests of this kind before. Else it refuses all, and
             not some for their texts, when it has refused the first 32.
         sender: what requests are sent through; None: HTTP.
+        limits: those of others who ask the same servers; None: its own, as the server says.
 
     Attributes:
         spent: what all askings together sent and paid, as `Reply.spent`; those that were cut off too.
@@ -70,36 +66,38 @@ class Engine:
         trace: Recorder | Replayer | None = None,
         answered: bool = False,
         sender: Sender | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.server = server
         self.spent: dict[str, float] = {"cost": 0.0}
         self.budget = budget or Budget()
         replayed = isinstance(trace, Replayer)
-        if self.budget.max_cost is not None and server.prices is None and not replayed:
-            raise UserError(
-                f"--max-cost needs prices, and none are known for model {server.model!r}; "
-                'give them as -o prices=\'{"input": 1, "output": 4}\' (per million tokens), or use --max-requests'
-            )
+        if not replayed:
+            check_prices(server, self.budget.max_cost)
         self._cache = None if replayed else cache
         self._trace = trace
         self._client = sender or Client(server)
-        self.limits = Limits(server.concurrency, server.requests_per_minute, server.tokens_per_minute)
+        self.limits = limits or Limits(server.concurrency, server.requests_per_minute, server.tokens_per_minute)
         self._flights: dict[str, asyncio.Future[Reply | AskError | StoppedError]] = {}
         self._answers: dict[str, Reply] = {}  # of this run, where there is no cache
-        self._stopped: str | None = None
-        self._answered = answered
-        self._refused = 0
+        self._refusals = Refusals(answered)
 
-    def beside(self, server: Server, sender: Sender | None = None) -> Engine:
-        """An engine for another server, or through another sender, with this one's limits, budget, cache and record.
+    def beside(self, server: Server, sender: Sender | None = None, limits: Limits | None = None) -> Engine:
+        """An engine for another server, or through another sender, with this one's budget, cache and record.
 
         Raises:
             UserError: a limit of cost, and no prices.
         """
         other = Engine(
-            server, cache=self._cache, budget=self.budget, trace=self._trace, answered=self._answered, sender=sender
+            server,
+            cache=self._cache,
+            budget=self.budget,
+            trace=self._trace,
+            answered=self._refusals.answered,
+            sender=sender,
+            limits=limits,
         )
-        other.limits, other._answers = self.limits, self._answers
+        other._answers = self._answers
         return other
 
     async def ask(self, request: Request) -> Reply:
@@ -138,6 +136,10 @@ class Engine:
     async def close(self) -> None:
         """Close the connections, the record and the cache."""
         await self._client.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the record and the cache; enough where nothing was sent."""
         if self._trace is not None:
             self._trace.close()
         if self._cache is not None:
@@ -196,35 +198,27 @@ class Engine:
         return kept if prices is None else {**kept, "kept_cost": prices.cost(usage)}
 
     def _record(self, request: Request, outcome: Reply | AskError) -> None:
-        if isinstance(self._trace, Recorder) and self._stopped is None:
-            with self._last():
+        if isinstance(self._trace, Recorder) and self._refusals.stopped is None:
+            with self._refusals.last():
                 self._trace.write(request, self.server, outcome)
 
     async def _send(self, request: Request, key: str, spent: dict[str, float]) -> Reply:
         """Send a request until it is answered, or fails for good; what that takes is added to `spent`."""
         server = self.server
         body = request.body(server)
-        most_input = _most_tokens(body)
+        most_input = most_tokens(body)
         bound = server.prices.bound(most_input, request.max_tokens * request.n) if server.prices else 0.0
         attempt = 0
         while True:
-            if self._stopped is not None:
-                raise StoppedError(self._stopped)
+            self._refusals.check()
             try:
                 return await self._send_once(request, key, body, bound, spent)
             except Fault as fault:
-                if fault.fatal:
-                    self._stop(fault.message)
-                self._refused += fault.kind == "bad_request"
-                if self._refused >= _MOST_REFUSED and not self._answered:
-                    self._stop(
-                        f"the server refuses every request ({self._refused} so far): {fault.message}; "
-                        "check the judge's options, then the same command continues"
-                    )
+                self._refusals.add(fault)
                 allowed = min(server.retries, _EMPTY_RETRIES) if fault.kind == "empty_answer" else server.retries
                 if not fault.passing or attempt >= allowed:
                     if fault.unreachable:
-                        self._stop(
+                        self._refusals.stop(
                             f"cannot connect to {server.base_url}: {fault.message}; "
                             "check base_url and that the server runs, then the same command continues"
                         )
@@ -253,14 +247,14 @@ class Engine:
         try:
             sent_in = await self.limits.enter(expected)
             try:
-                if self._stopped is not None:
-                    raise StoppedError(self._stopped)
+                self._refusals.check()
                 self.budget.check_time()  # to enter may have taken long
                 sent = True
                 spent["requests"] = spent.get("requests", 0) + 1
                 started = time.perf_counter()
                 reply = read_reply(await self._client.post(body), request, server, time.perf_counter() - started)
-                good = self._answered = True
+                good = True
+                self._refusals.good()
                 usage = reply.usage
                 self._keep(key, reply)
             except Fault as fault:
@@ -278,7 +272,7 @@ class Engine:
                 if usage.known:
                     charge = server.prices.cost(usage) if server.prices else 0.0
                 if sent:
-                    _count(spent, usage, charge, good=good, billed=billed, priced=server.prices is not None)
+                    count(spent, usage, charge, good=good, billed=billed, priced=server.prices is not None)
         finally:
             reservation.settle(charge if sent else 0.0, sent)
         return replace(reply, spent=spent)
@@ -287,53 +281,8 @@ class Engine:
         if self._cache is None:
             self._answers[key] = reply
             return
-        with self._last():
+        with self._refusals.last():
             self._cache.put(key, self.server.place, reply)
-
-    @contextlib.contextmanager
-    def _last(self) -> Iterator[None]:
-        """If what is paid for cannot be kept: this answer is given, no other will be asked for."""
-        try:
-            yield
-        except UserError as error:
-            self._stopped = self._stopped or f"{error}; then the same command continues"
-
-    def _stop(self, message: str) -> None:
-        self._stopped = self._stopped or message
-        raise StoppedError(self._stopped)
-
-
-def _count(spent: dict[str, float], usage: Usage, charge: float, *, good: bool, billed: bool, priced: bool) -> None:
-    """Add the tokens and the cost of one sending.
-
-    Args:
-        charge: what it costs if the usage is known, else the most that it can.
-        good: whether an answer came. Its cost must be known, or the sum is not.
-        billed: whether a sending without an answer may have to be paid; it is counted as `unsure`.
-        priced: whether there are prices.
-    """
-    if usage.known:
-        for name, value in (
-            ("input_tokens", usage.input),
-            ("cached_input_tokens", usage.cached_input),
-            ("output_tokens", usage.output),
-        ):
-            spent[name] = spent.get(name, 0) + value
-    if charge:
-        spent["charged"] = spent.get("charged", 0.0) + charge
-    if not priced or (good and not usage.known):
-        spent.pop("cost", None)
-    elif usage.known and "cost" in spent:
-        spent["cost"] += charge
-    if not good and billed and not usage.known:
-        spent["unsure"] = spent.get("unsure", 0) + 1
-
-
-def _most_tokens(body: dict[str, Any]) -> int:
-    """More tokens than a prompt can have: no byte-level vocabulary makes more than one token of a byte."""
-    rest = {name: value for name, value in body.items() if name != "messages"}
-    texts = sum(len(message["content"].encode("utf-8", "replace")) + _MESSAGE_OVERHEAD for message in body["messages"])
-    return texts + len(json.dumps(rest, default=str)) + _OVERHEAD
 
 
 def _shared(outcome: Reply | AskError | StoppedError) -> Reply:

@@ -30,6 +30,7 @@ _ADVICE = {
 
 _FILTERS = frozenset({"content_filter", "content_policy_violation", "data_inspection_failed"})
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})  # OpenAI's, llama.cpp's
 
 
 @dataclass(slots=True, eq=False)
@@ -73,10 +74,10 @@ def from_status(status: int, headers: Mapping[str, str], body: Any, server: Serv
         body: of the response: JSON's value, or its text.
         server: whose key is kept out of the message.
     """
-    said, code = _said(body)
+    said, codes = _said(body)
     message = one_line(server.scrub(f"status {status}: {said}" if said else f"status {status}"))
     after = retry_after(headers)
-    if status < 400 or status in _ADVICE or code in _NO_QUOTA:
+    if status < 400 or status in _ADVICE or codes & _NO_QUOTA:
         advice = _ADVICE.get(status, _ADVICE[405 if status < 400 else 402])
         if status in (401, 403) and server.api_key is None:
             advice = "no key was sent: -o key_variable=NAME names the environment variable that holds it"
@@ -87,9 +88,11 @@ def from_status(status: int, headers: Mapping[str, str], body: Any, server: Serv
         return Fault("rate_limited", text, fatal=True)
     if status == 429:
         return Fault("rate_limited", message, passing=True, limited=True, after=after)
+    if codes & _TOO_LONG:
+        return Fault("too_long", message)
     if status in (408, 409) or status >= 500:
         return Fault("timeout" if status == 408 else "server_error", message, passing=True, after=after)
-    return Fault("content_filter" if code in _FILTERS else "bad_request", message)
+    return Fault("content_filter" if codes & _FILTERS else "bad_request", message)
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -116,15 +119,15 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
 
 
-def _said(body: Any) -> tuple[str, str]:
-    """The message and the code of an error's body, in the forms that servers have."""
+def _said(body: Any) -> tuple[str, set[str]]:
+    """The message, the code and the type of an error's body, in the forms that servers have."""
     if isinstance(body, (bytes, str)):
         try:
             body = json.loads(body)
         except ValueError:
-            return (body.decode("utf-8", "replace") if isinstance(body, bytes) else body), ""
+            return (body.decode("utf-8", "replace") if isinstance(body, bytes) else body), set()
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
-        return ("" if error is None else str(error)), ""
+        return ("" if error is None else str(error)), set()
     said = error.get("message") or error.get("detail") or ""
-    return str(said), str(error.get("code") or error.get("type") or "")
+    return str(said), {str(error.get("code")), str(error.get("type"))}

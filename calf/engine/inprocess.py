@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,18 @@ from calf.hashing import digest
 from calf.models.generate import Sampling, TooLongError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from calf.models.generate import Answer, Generator
 
-__all__ = ["HONOURS", "InProcess"]
+__all__ = ["DRAWS", "HONOURS", "InProcess"]
 
 HONOURS = frozenset({"logprobs", "n", "seed", "temperature"})
 """What a model in this process honours of `calf.engine.server.FEATURES`: it cannot be held to a JSON schema."""
 
-_DRAWS = ("top_p", "repetition_penalty")
+DRAWS: Mapping[str, float] = {"top_p": 1.0, "repetition_penalty": math.inf}
+"""Other fields of a body that say how answers are drawn: above 0, and so much at most."""
+
 _KNOWN = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "n", "seed"}
 )
@@ -45,10 +50,10 @@ class InProcess:
         """The body of the response to a chat completion, as a server would write it.
 
         Raises:
-            Fault: the prompt is too long for the model's window or a field is unknown (`bad_request`), or the model
-                fails (`server_error`); none of them passes.
+            Fault: the prompt is too long for the model's window (`too_long`), a field is unknown (`bad_request`), or
+                the model fails (`server_error`); none of them passes.
         """
-        unknown = sorted(set(body) - _KNOWN - {"temperature", *_DRAWS})
+        unknown = sorted(set(body) - _KNOWN - {"temperature", *DRAWS})
         if unknown:
             raise Fault("bad_request", f"a model in this process knows no {', '.join(unknown)}", fatal=True)
         stop = threading.Event()
@@ -61,7 +66,7 @@ class InProcess:
         except Fault:
             raise
         except TooLongError as error:
-            raise Fault("bad_request", str(error)) from None
+            raise Fault("too_long", str(error)) from None
         except Exception as error:  # torch's own, out of memory among them
             raise Fault("server_error", one_line(f"the model failed: {type(error).__name__}: {error}")) from error
         finally:
@@ -93,7 +98,7 @@ def _sampling(body: dict[str, Any]) -> Sampling:
         n=body.get("n", 1),
         seed=int(digest("draw", body, length=12), 16),
         alternatives=body.get("top_logprobs") if body.get("logprobs") else None,
-        **{name: float(body[name]) for name in _DRAWS if name in body},
+        **{name: float(body[name]) for name in DRAWS if name in body},
     )
 
 

@@ -56,7 +56,12 @@ class Request:
         """The requests that are really sent: `n` with one choice each, where the server does not honour `n`."""
         if self.n == 1 or "n" in server.honours:
             return (self,)
-        return tuple(replace(self, n=1, repeat=self.repeat * self.n + i) for i in range(self.n))
+        return tuple(map(self.sample, range(self.n)))
+
+    def sample(self, index: int) -> Request:
+        """One of its `n` choices alone: known and, where a seed is sent, drawn apart from the others."""
+        seed = None if self.seed is None else self.seed * self.n + index
+        return replace(self, n=1, seed=seed, repeat=self.repeat * self.n + index)
 
     def body(self, server: Server) -> dict[str, Any]:
         """What is sent, as the server honours it."""
@@ -176,7 +181,8 @@ class AskError(CalfError):
 
     Args:
         kind: `timeout`, `rate_limited`, `server_error`, `connection`, `bad_request`, `content_filter`,
-            `empty_answer`, `malformed` (not JSON, or not the choices that were asked for) or `not_recorded`.
+            `too_long` (the prompt, for the model's window), `empty_answer`, `malformed` (not JSON, or not the choices
+            that were asked for) or `not_recorded`.
         message: one line.
         raw: what the server sent, if that could not be read.
         spent: as a reply's: a failed request may have been paid for.

@@ -114,7 +114,7 @@ async def _settle(
     """One sample, asked for again until it can be read."""
     spent: list[Mapping[str, float]] = []
     seconds = 0.0
-    request = replace(request, n=1, repeat=request.repeat * request.n + index)
+    request = request.sample(index)
     asked = 0
     while True:
         if choice.finish == "content_filter":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from calf.engine.budget import Budget, Spending
 from calf.engine.inprocess import HONOURS
+from calf.engine.prices import check_prices
 from calf.engine.request import Request, total
 from calf.engine.server import Server, find_endpoint
-from calf.errors import OptionError, UserError
+from calf.errors import OptionError
 from calf.judges.asking import ask_until_read
 from calf.judges.inprocess import InProcessModel
 from calf.judges.settings import read_prices, read_table
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calf.engine.engine import Engine
+    from calf.engine.limits import Limits
     from calf.engine.request import Choice, Reply
     from calf.judges.answers import Unread
     from calf.judges.asking import Read
+    from calf.judges.inprocess import Loaded
     from calf.judges.prompt import Messages, Prompt
     from calf.metrics.base import Preparation
     from calf.models.chat import Turns
@@ -114,6 +118,8 @@ class Judge:
         ):  # fmt: skip
             if number is not None and number < least:
                 raise OptionError(f"{name} must be {least} or more, not {number}")
+        if temperature is not None and not 0 <= temperature < math.inf:
+            raise OptionError(f"temperature must be 0 or more, not {temperature}")
         self.model = model
         self.base_url = base_url
         self.key_variable = key_variable
@@ -139,7 +145,9 @@ class Judge:
         if engine == "transformers":
             if structured == "json_schema":
                 raise OptionError("engine=transformers cannot hold a model to a JSON schema; leave out structured=...")
-            self._inside = InProcessModel(model, device, half=half, code=trust_remote_code, turns=self.turns)
+            self._inside = InProcessModel(
+                model, device, half=half, code=trust_remote_code, turns=self.turns, extra=self.extra_body
+            )
             self.honours = HONOURS
             self.concurrency = 1
         self._api_key = api_key
@@ -198,7 +206,7 @@ class Judge:
             UserError: a value cannot be, or there is no key.
         """
         if self._inside is not None:
-            return self._inside.server(self.extra_body, self.prices)
+            return self._inside.server(self.prices)
         url, key = find_endpoint(self.base_url, self._api_key if needs_key else "none", self.key_variable)
         return Server(
             url,
@@ -243,8 +251,26 @@ class Judge:
         retries = self.retries_unread
         return await ask_until_read(self._engine, request, reader, prompt, retries, [] if heard is None else heard)
 
-    def _open(self, spending: Spending, spent: Mapping[str, float], beside: Engine | None = None) -> Engine:
-        """The engine; `beside` another one it shares that one's limits, budget, cache and record."""
+    def _open(
+        self,
+        spending: Spending,
+        spent: Mapping[str, float],
+        beside: Engine | None = None,
+        limits: Limits | None = None,
+        loaded: Loaded | None = None,
+    ) -> Engine:
+        """The engine.
+
+        Args:
+            spending: what the run may.
+            spent: what it did before.
+            beside: another engine, whose budget, cache and record it shares.
+            limits: that it shares with others beside it; None: its own.
+            loaded: models in the memory, see `InProcessModel.load`.
+
+        Raises:
+            UserError: see `prepare`.
+        """
         from calf.engine.cache import Cache
         from calf.engine.engine import Engine
         from calf.engine.trace import Recorder, Replayer
@@ -252,8 +278,10 @@ class Judge:
         replays = spending.replay is not None
         server = self.server(needs_key=not replays)
         inside = None if replays else self._inside
+        if inside is not None:
+            check_prices(server, spending.max_cost)  # to load it may take minutes
         if beside is not None:
-            return beside.beside(server, inside.load() if inside is not None else None)
+            return beside.beside(server, inside.load(loaded) if inside is not None else None, limits)
         budget = Budget.of(spending, spent, server.prices)
         cache = Cache() if spending.cache and not replays else None
         trace: Recorder | Replayer | None = None
@@ -262,10 +290,10 @@ class Judge:
         elif spending.record is not None:
             trace = Recorder(spending.record)
         try:
-            sender = inside.load() if inside is not None else None
+            sender = inside.load(loaded) if inside is not None else None
             answered = bool(spent.get("output_tokens"))
             return Engine(server, cache=cache, budget=budget, trace=trace, answered=answered, sender=sender)
-        except UserError:
+        except BaseException:
             if trace is not None:
                 trace.close()  # or the next metric of this process could not record
             raise

@@ -46,7 +46,7 @@ class LocalJudge(PairwiseJudge):
     Args:
         prompt_en, prompt_zh, explain, samples, combine: see `PairwiseJudge`.
         gguf: the file, of a model with a chat template; none: the packaged SmolLM2-135M-Instruct.
-        context: tokens that a prompt and its answer may have together. A longer prompt is a failure (`bad_request`), as
+        context: tokens that a prompt and its answer may have together. A longer prompt is a failure (`too_long`), as
             is an answer without a verdict when they are used up (`cut_off`).
         threads: none: as many as the machine has cores.
         structured: whether the form of an answer is forced on the model by a JSON schema.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -20,7 +21,7 @@ from calf.models.quiet import reason
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Script", "at_work", "find_script", "load_module", "local_script"]
 
@@ -86,12 +87,19 @@ class Script:
 
 def _version_of(package: str) -> str:
     """`NAME==VERSION` of the distribution that brings an importable package; "" if none does."""
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         return f"{package}=={version(package)}"  # mostly they have one name, and asking for all takes a while
     except PackageNotFoundError:
-        return " ".join(f"{name}=={version(name)}" for name in sorted(set(packages_distributions().get(package, ()))))
+        return " ".join(f"{name}=={version(name)}" for name in sorted(set(_distributions().get(package, ()))))
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()
 
 
 def local_script(module: str, folder: Path) -> Path | None:

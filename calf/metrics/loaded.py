@@ -82,7 +82,11 @@ class LoadedMetric:
         for package in self.traits.packages:
             if not is_here(package):
                 raise MissingDependencyError(f"metric {self.name!r}", package, self.traits.extra)
-        return self.recipe.make()
+        try:
+            return self.recipe.make()
+        except OptionError as error:
+            base = parse_spec(self.name)[0]
+            raise error if base in str(error) else OptionError(f"metric {base!r}: {error}") from None
 
     @cached_property
     def traits(self) -> Traits:

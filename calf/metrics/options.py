@@ -68,6 +68,11 @@ class Option:
                 words.append("none" if part is types.NoneType else getattr(part, "__name__", str(part)))
         return " or ".join(words)
 
+    @property
+    def is_table(self) -> bool:
+        """Whether only tables or lists fit, which a definition can hold and a command line cannot."""
+        return all((typing.get_origin(part) or part) in (dict, list) for part in _alternatives(self.annotation))
+
 
 def is_secret(name: str) -> bool:
     """Whether an option's value must never be written anywhere (`api_key`, `token`, ...)."""

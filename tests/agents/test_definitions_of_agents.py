@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,7 @@ def test_steps_that_are_wrong(steps: list[Any], message: str) -> None:
         ({"models": "a,b"}, OptionError, "no role of this metric takes several"),
         ({"turns": 0}, OptionError, "turns must be more than 0"),
         ({"max_cost_each": -1.0}, OptionError, "max_cost_each must be more than 0"),
+        ({"roles": {"one": {"prompt": "p", "model": " "}}}, OptionError, "a role's model is empty"),
     ],
 )
 def test_systems_that_are_wrong(changes: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -152,6 +154,27 @@ def test_systems_that_are_wrong(changes: dict[str, Any], error: type[Exception],
     steps = [{**DECIDE, "prompt": "v"}]
     with pytest.raises(error, match=message):
         AgentJudge(**{"roles": {"one": {"prompt": "p"}}, "steps": steps, "model": "m", **changes, "prompts": prompts})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"metric 'mine': its definition lacks \[parameters\.roles\]"),
+        (
+            '[parameters]\nroles.one.prompt = "p"\nprompts.p = {en = "x", zh = "x"}\nsteps = [{kind = "shout"}]\n',
+            "metric 'mine': step 1: its kind is one of",
+        ),
+    ],
+)
+def test_a_definition_that_is_wrong_is_named(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "calf.toml").touch()
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "mine.toml").write_text('adapter = "calf.agents.system:AgentJudge"\n' + text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=message):
+        _ = load_metric("mine", model="m", base_url=URL).instance
 
 
 def test_a_panel_needs_models_each_once() -> None:

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from agents.playing import says
+from engine.server import ScriptedServer
 from typer.testing import CliRunner
 
 import calf
@@ -15,6 +17,7 @@ from calf.datasets.selecting import select
 from calf.engine.prices import Prices
 from calf.engine.request import Addressed
 from calf.engine.tokens import count_tokens
+from calf.errors import OptionError
 from calf.metrics.registry import load_metric
 from calf.runs.forecasts import Counter, Forecast, Share, Tally
 from calf.runs.plan import plan
@@ -57,22 +60,36 @@ def test_each_models_requests_are_priced_as_its_own(tmp_path: Path) -> None:
     assert found.currency == "USD"
 
 
-@pytest.mark.parametrize(
-    ("prices", "said"),
-    [
-        ({"small": CHEAP, "large": {**DEAR, "currency": "EUR"}}, "prices are in EUR and USD, which are not added"),
-        ({"small": CHEAP}, "no prices of large are known"),
-    ],
-)
-def test_what_cannot_be_added_is_unknown(prices: dict[str, Any], said: str, tmp_path: Path) -> None:
-    options = {**panel(**prices), "models": "small,large"}
+def test_a_model_without_prices_leaves_the_cost_unknown(tmp_path: Path) -> None:
+    options = {**panel(small=CHEAP), "models": "small,large"}
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     words += ["--metric", "panel", "--limit", "6", "--runs", str(tmp_path)]
     shown = " ".join(CliRunner().invoke(app, ["estimate", *words]).output.split())
-    assert said in shown
+    assert "no prices of large are known" in shown
     assert "2 models; nothing was sent" in shown
     found = json.loads(CliRunner().invoke(app, ["estimate", *words, "--format", "json"]).output)
     assert found["least_cost"] is found["most_cost"] is found["expected"]["cost"] is found["currency"] is None
+
+
+def test_currencies_are_not_added() -> None:
+    with pytest.raises(OptionError, match="prices are in EUR and USD, which cannot be added; give all in one"):
+        _ = load_metric("panel", **panel(small=CHEAP, large={**DEAR, "currency": "EUR"})).instance
+
+
+def test_the_most_that_it_can_cost_is_paid_where_all_answers_are_as_long_as_they_may_be(tmp_path: Path) -> None:
+    long = says("A", "word " * 46)
+    with ScriptedServer(answer=long) as server:
+        options = {"model": "small", "base_url": server.url, "max_tokens": 50, "answer_tokens": 5}
+        options["prices"] = json.dumps({"input": 3, "output": 3})
+        most = calf.estimate("chateval", "sample", limit=6, options=options, runs=tmp_path, cache=False)
+        calf.evaluate("chateval", "sample", limit=6, options=options, runs=tmp_path)
+        bodies = [seen.body for seen in server.seen]
+    assert most is not None
+    assert most.most_cost is not None
+    assert len(bodies) == 6 * most.items
+    tokens = sum(3 + sum(4 + count_tokens(m["content"], "small")[0] for m in body["messages"]) for body in bodies)
+    paid = (tokens + 50 * len(bodies)) * 3 / 1e6
+    assert paid <= most.most_cost < 1.1 * paid
 
 
 def test_nothing_costs_nothing_whatever_the_prices() -> None:

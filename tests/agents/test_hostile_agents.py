@@ -269,6 +269,6 @@ def test_answers_old_and_new_count_in_a_cascades_turn() -> None:
         return Opinion("same", usage=usage)
 
     metric._dear = type("Dear", (), {"judge_one": staticmethod(judge_one)})()
-    metric._prepared.fold["c1"], metric._prepared.threshold[0] = 0, math.inf
+    metric._prepared.threshold["c1"] = math.inf
     outcome = asyncio.run(metric.judge_one(pair()))
     assert (outcome.transcript[-1]["input_tokens"], outcome.transcript[-1]["output_tokens"]) == (35, 3)

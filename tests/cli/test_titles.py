@@ -32,9 +32,10 @@ def test_what_all_have_is_left_out_and_said() -> None:
         ["rouge-l[stem=true]", "rouge-1[stem=true]"],
         [f"judge[{URL},model=a-rather-long-name]", "judge", "vote"],
         ["a" * 60, "b" * 60],
+        [f"/of[v=1]/a/rather/long/path/to/{name}.py:Metric" for name in ("one", "two")],
         [],
     ],
-    ids=["one", "short", "one without", "without options", "none"],
+    ids=["one", "short", "one without", "without options", "paths", "none"],
 )
 def test_what_tells_apart_stays(titles: list[str]) -> None:
     assert shorten(titles).title == {title: title for title in titles}

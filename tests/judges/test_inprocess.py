@@ -162,7 +162,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(parrot: Parrot, tmp_pa
 @pytest.mark.parametrize(
     ("said", "kind", "message"),
     [
-        ("too long", "bad_request", "the prompt has 9 tokens"),
+        ("too long", "too_long", "the prompt has 9 tokens"),
         ("breaks", "server_error", "the model failed: RuntimeError: CUDA out of memory"),
         ("", "empty_answer", "the answer is blank"),
         ("I begin with", "cut_off", "cut off before a verdict"),
@@ -384,7 +384,7 @@ def test_a_body_is_answered_as_a_server_would(tmp_path: Path) -> None:
     assert len({one.text for one in draws.choices}) > 1
     assert draws.choices != others.choices
     assert isinstance(long, AskError)
-    assert long.kind == "bad_request"
+    assert long.kind == "too_long"
     again = asyncio.run(run(Request(said, 6, 2.0, n=3, seed=1)))
     assert again[0].choices == draws.choices  # on another day, in another process
 
@@ -405,7 +405,7 @@ def test_a_workspaces_judge_runs_from_end_to_end(tmp_path: Path, monkeypatch: py
     data = Dataset("made", (Comparison("c", "Q", "", "R", "A", "B", "model_vs_model", "response_a", "en", group="c"),))
     run = calf.evaluate("short", data, options={"model": "tiny"}, order="given", runs=folder / "runs")
     # A prompt with tags is longer than the window of such a small model.
-    assert run.failures == {"bad_request": 1}
+    assert run.failures == {"too_long": 1}
     assert threading.active_count() < 20
     written = "".join(path.read_text() for path in (folder / "runs").rglob("*.json*"))
     assert json.dumps(str(folder)).strip('"') not in written

@@ -126,7 +126,7 @@ def test_an_answer_depends_on_nothing_but_its_prompt() -> None:
         assert sum(outcome.probabilities) == pytest.approx(1)
         assert max(outcome.probabilities) < 1  # of the model, not of the form that its answer must have
     assert isinstance(long, Failure)
-    assert long.kind == "bad_request"
+    assert long.kind == "too_long"
     assert "exceeds the available context size (256 tokens)" in long.message
     alone = ask(made(), items[1:])
     assert (alone[0].verdict, alone[0].probabilities) == (together[1].verdict, together[1].probabilities)
