@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "tests" / "example_plugin"
@@ -26,21 +28,28 @@ def build(source: Path, target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the two wheels, and this one's libraries behind them, but not its `calf`."""
-    folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder / "env", with_pip=False, symlinks=True)
-    inside = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
-    for number, source in enumerate((ROOT, PLUGIN)):
-        wheel = build(source, folder / f"wheel{number}")
-        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
-        subprocess.run([*words, str(inside), str(wheel)], check=True)
-    # a plain path line: the folder is searched, its own .pth files (an editable install) are not read
-    (inside / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    """An environment with the two wheels, and this one's libraries behind them, but not its `calf`; one a session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "installed"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            install(folder)
     return folder / "env" / "bin" / "python"
 
 
+def install(folder: Path) -> None:
+    venv.create(folder / "env", with_pip=False, symlinks=True)
+    inside = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+    wheels = [str(build(source, folder / f"wheel{number}")) for number, source in enumerate((ROOT, PLUGIN))]
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target"]
+    subprocess.run([*words, str(inside), *wheels], check=True)
+    # a plain path line: the folder is searched, its own .pth files (an editable install) are not read
+    (inside / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+
 def calf(python: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([python, "-m", "calf", *words], cwd=folder, capture_output=True, text=True, check=False)
+    command = [python, "-E", "-m", "calf", *words]  # -E: a PYTHONPATH may name the checkout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_the_wheel_holds_definitions_inside_the_package_only(python: Path) -> None:
@@ -54,16 +63,13 @@ def test_the_wheel_holds_definitions_inside_the_package_only(python: Path) -> No
 
 
 def test_an_installed_wheel_works_from_any_folder(python: Path, tmp_path: Path) -> None:
-    found = subprocess.run(
-        [python, "-c", "import calf; print(calf.__file__)"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    command = [python, "-E", "-c", "import calf; print(calf.__file__)"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(found.stdout.strip()).is_relative_to(python.parents[1])
-    done = calf(python, tmp_path, "evaluate", "--metric", "rouge-l", "--format", "json")
+    done = calf(python, tmp_path, "evaluate", "--metric", "rouge-l", "--limit", "24", "--format", "json")
     assert done.returncode == 0, done.stderr
-    here = subprocess.run(
-        [sys.executable, "-m", "calf", "evaluate", "--metric", "rouge-l", "--format", "json", "--runs", tmp_path / "r"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    words = ("evaluate", "--metric", "rouge-l", "--limit", "24", "--format", "json", "--runs", tmp_path / "r")
+    here = subprocess.run([sys.executable, "-m", "calf", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == json.loads(here.stdout)
     assert (tmp_path / "runs").is_dir()
     assert "lfqa-e-zh" in calf(python, tmp_path, "datasets", "list").stdout
@@ -76,8 +82,8 @@ def test_the_example_plug_in_is_found_used_and_breaks_itself_only(python: Path, 
     assert by_name["bullet-points"]["options"]["mark"]["type"] == "dash|star|any"
     assert "broken on purpose" in by_name["broken-import"]["problem"]
     assert by_name["rouge-l"]["usable"]
-    words = ("evaluate", "--metric", "bullet-points[mark=dash]", "--metric", "more-digits", "--format", "json")
-    done = calf(python, tmp_path, *words)
+    words = ("evaluate", "--metric", "bullet-points[mark=dash]", "--metric", "more-digits", "--limit", "24")
+    done = calf(python, tmp_path, *words, "--format", "json")
     assert done.returncode == 1, done.stderr
     assert "no_digits" in done.stderr
     rows = {row["metric"]: row for row in json.loads(done.stdout)["rows"] if row["slice"] == "overall"}

@@ -29,7 +29,7 @@ def sliced(draw):
     return seen, parts
 
 
-@examples(40)
+@examples(25)
 @given(sliced())
 @with_few_resamples
 def test_values_are_means_and_differences_of_the_slices_own(drawn):

@@ -41,7 +41,7 @@ def restated(said: dict[int, dict[int, int]], verdict, epsilon: float, least: in
     return found
 
 
-@examples(120)
+@examples(70)
 @given(annotations(most=12), st.data())
 def test_equals_the_procedure_restated(seen, data):
     verdict = np.array(data.draw(st.lists(st.integers(0, 3), min_size=12, max_size=12)), dtype=np.int8)

@@ -91,7 +91,7 @@ def by_definition(
     }
 
 
-@examples(100)
+@examples(60)
 @given(annotations(), st.integers(1, 4))
 def test_agreement_equals_its_definitions(seen, least):
     found, said = agreement(seen, least=least), by_definition(by_comparison(seen), least)
@@ -107,7 +107,7 @@ def test_agreement_equals_its_definitions(seen, least):
             assert found[name] == pytest.approx(value, rel=0, abs=1e-9)
 
 
-@examples(60)
+@examples(40)
 @given(annotations(sizes=(3,)))
 def test_fleiss_equals_statsmodels(seen):
     counts = np.array([[list(one.values()).count(y) for y in range(3)] for one in by_comparison(seen).values()])
@@ -158,7 +158,7 @@ def test_the_order_of_annotations_changes_nothing(seen, chance):
     assert agreement(seen.select(np.array(order, dtype=np.int64)), least=2) == agreement(seen, least=2)
 
 
-@examples(100)
+@examples(60)
 @given(annotations())
 def test_leave_one_out_is_the_expected_agreement_with_the_others_majority(seen):
     found = leave_one_out(seen)
@@ -176,7 +176,7 @@ def test_leave_one_out_is_the_expected_agreement_with_the_others_majority(seen):
         assert whole[seen.comparison[found.row] == c].sum() == (unit if len(one) > 1 else 0)
 
 
-@examples(100)
+@examples(60)
 @given(annotations(sizes=(1, 2, 3)))
 def test_with_up_to_three_annotators_leave_one_out_is_pairwise_agreement(seen):
     row, target, weight = leave_one_out(seen)
@@ -195,7 +195,7 @@ def test_with_four_annotators_it_is_not():
     assert agreement(seen)["pairwise_agreement"] == pytest.approx(1 / 2)
 
 
-@examples(100)
+@examples(60)
 @given(annotations())
 def test_majority(seen):
     said = by_comparison(seen)

@@ -72,7 +72,7 @@ def oracle(seen, more) -> dict[str, float]:
     return {name: statistics.fmean(rows) if rows else math.nan for name, rows in found.items()}
 
 
-@examples(80)
+@examples(50)
 @given(cases())
 def test_shares_equal_their_definitions(case):
     with np.errstate(all="raise"):
@@ -86,7 +86,7 @@ def test_shares_equal_their_definitions(case):
         assert share.denominator.any() or share.reason
 
 
-@examples(60)
+@examples(40)
 @given(cases(), st.integers(0, 2**16 - 1))
 def test_the_sides_of_a_row_do_not_matter(case, bits):
     seen, more = case

@@ -13,7 +13,7 @@ from calf.analysis.counts import accuracy, confusion, kappa, macro_f1
 from calf.analysis.rank import Cells, correlations
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "calibration.py"
-RUNS = 60
+RUNS = 40
 
 
 @pytest.fixture(scope="module")

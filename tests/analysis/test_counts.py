@@ -51,7 +51,7 @@ def oracle(label, verdict, weight) -> dict[str, float]:
     }
 
 
-@examples(50)
+@examples(30)
 @given(observations(least=1))
 def test_statistics_equal_scikit_learn(seen):
     total = counts_of(seen).sum(axis=0)
@@ -70,7 +70,7 @@ def test_statistics_equal_scikit_learn(seen):
         np.testing.assert_allclose(COUNT_STATISTICS[name](symmetric(total)), expected[name], rtol=0, atol=1e-9)
 
 
-@examples(60)
+@examples(40)
 @given(observations())
 def test_counts_are_the_weights_of_each_group(seen):
     expected = {}

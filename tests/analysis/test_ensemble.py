@@ -23,7 +23,7 @@ def tables(draw):
     return np.array(draw(cells), dtype=np.int8).reshape(n, metrics), np.array(draw(labels), dtype=np.int8)
 
 
-@examples(200)
+@examples(100)
 @given(tables())
 def test_kappa_is_scikit_learns_on_the_rows_that_both_judged(table):
     verdict, _ = table
@@ -42,7 +42,7 @@ def test_kappa_is_scikit_learns_on_the_rows_that_both_judged(table):
                 assert kappa[a, b] == pytest.approx(cohen_kappa_score(first, second), abs=1e-9)
 
 
-@examples(200)
+@examples(100)
 @given(tables())
 def test_votes_of_the_rest_follow_from_counting(table):
     verdict, label = table

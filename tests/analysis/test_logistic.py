@@ -60,7 +60,7 @@ def problems(draw, least: int = 1):
     return features, target, weight
 
 
-@examples(60)
+@examples(40)
 @given(problems())
 def test_fit_equals_scikit_learn_and_its_gradient_is_zero(problem):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -69,7 +69,7 @@ def test_fit_equals_scikit_learn_and_its_gradient_is_zero(problem):
     assert np.abs(penalised(found, *problem)[1]).max() < 1e-9
 
 
-@examples(40)
+@examples(25)
 @given(problems())
 def test_fit_is_not_above_what_scipy_finds(problem):
     start = np.zeros(problem[0].shape[1])
@@ -78,7 +78,7 @@ def test_fit_is_not_above_what_scipy_finds(problem):
     assert penalised(fit(*problem), *problem)[0] <= other.fun * (1 + 1e-12)
 
 
-@examples(100)
+@examples(60)
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 3.0), st.floats(0.0, 80.0))
 def test_fit_converges_with_heavy_tails_and_outliers_on_the_wrong_side(seed, shape, outlier):
     chance = np.random.default_rng(seed)
@@ -151,7 +151,7 @@ def gain_of(case):
         return length_gain(label, difference, judged, weights, length_a, length_b, fold, unit=unit)
 
 
-@examples(50)
+@examples(30)
 @given(cases())
 def test_length_gain_equals_scikit_learn_fold_by_fold(case):
     share = gain_of(case)
@@ -164,7 +164,7 @@ def test_length_gain_equals_scikit_learn_fold_by_fold(case):
     np.testing.assert_array_equal(per_row, np.rint(per_row))
 
 
-@examples(60)
+@examples(40)
 @given(cases(), st.integers(0, 2**32 - 1))
 def test_neither_sides_nor_row_order_nor_scale_nor_unit_change_a_digit(case, seed):
     share = gain_of(case)

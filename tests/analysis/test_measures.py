@@ -144,7 +144,7 @@ def test_keys():
         check(row)
 
 
-@examples(60)
+@examples(40)
 @given(annotated())
 @with_few_resamples
 def test_values_are_plain_and_every_missing_one_has_a_reason(drawn):
@@ -161,7 +161,7 @@ def test_values_are_plain_and_every_missing_one_has_a_reason(drawn):
             assert (row[f"confusion_{label}_{name}"] or 0.0) == pytest.approx(cell, abs=1e-8)
 
 
-@examples(40)
+@examples(25)
 @given(annotated(least=1))
 @with_few_resamples
 def test_the_rows_of_people_are_as_plain(drawn):
@@ -184,7 +184,7 @@ def test_the_rows_of_people_are_as_plain(drawn):
             assert row["accuracy"] == pytest.approx(row["pairwise_agreement"], abs=1e-12)
 
 
-@examples(40)
+@examples(25)
 @given(annotated(), st.randoms(use_true_random=False))
 @with_few_resamples
 def test_the_order_of_rows_changes_no_digit(drawn, chance):
@@ -232,7 +232,7 @@ def test_the_order_of_rows_changes_no_digit_of_many():
     assert measure(seen.select(chance.permutation(len(seen))), annotations=others) == before
 
 
-@examples(40)
+@examples(25)
 @given(annotated())
 @with_few_resamples
 def test_other_codes_of_the_groups_in_the_same_order_change_nothing(drawn):
@@ -242,7 +242,7 @@ def test_other_codes_of_the_groups_in_the_same_order_change_nothing(drawn):
     assert measure(other, annotations=same) == measure(seen, annotations=annotations)
 
 
-@examples(40)
+@examples(25)
 @given(annotated())
 @with_few_resamples
 def test_other_codes_of_folds_comparisons_and_annotators_change_nothing(drawn):
@@ -264,7 +264,7 @@ def mirrored(key: str) -> str:
     return re.sub("response_[ab]", lambda found: places[found[0]], key)
 
 
-@examples(60)
+@examples(40)
 @given(annotated())
 @with_few_resamples
 def test_which_response_stands_first_changes_no_symmetric_statistic_and_mirrors_the_others(drawn):
@@ -296,7 +296,7 @@ def test_which_response_stands_first_changes_nothing_of_many():
         assert after[mirrored(key)] == pytest.approx(before[key], abs=tolerance), key
 
 
-@examples(60)
+@examples(40)
 @given(annotated(least=2, most=10), st.integers(0, 2**32 - 1))
 @with_few_resamples
 def test_sides_drawn_anew_change_no_symmetric_statistic(drawn, seed):
@@ -333,7 +333,7 @@ def test_negated_differences_negate_the_correlations():
     assert all(after[name] == before[name] for name in COUNT_STATISTICS)
 
 
-@examples(40)
+@examples(25)
 @given(observations(least=1))
 @with_few_resamples
 def test_a_comparison_judged_k_times_counts_once(seen):
@@ -375,7 +375,7 @@ def test_what_is_known_of_a_comparison_reaches_its_statistics():
     assert row["overlap_gap"] == row["accuracy_high_overlap"] - row["accuracy_low_overlap"]
 
 
-@examples(60)
+@examples(40)
 @given(annotated(least=1))
 @with_few_resamples
 def test_sizes_are_the_comparisons_that_a_share_is_about(drawn):

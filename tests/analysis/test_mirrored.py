@@ -25,7 +25,7 @@ def assert_equal_to_both_orders(difference, label, weight, group):
         np.testing.assert_allclose(getattr(resampled, name), expected, rtol=0, atol=1e-12)
 
 
-@examples(80)
+@examples(50)
 @given(observations(least=1))
 def test_equal_to_rows_written_twice(seen):
     if seen.judged.any():

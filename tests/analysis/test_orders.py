@@ -40,7 +40,7 @@ def shares(data) -> dict:
     return order_shares(data["label"], data["given"], data["swapped"], weight)
 
 
-@examples(150)
+@examples(80)
 @given(rows())
 def test_order_shares_equal_a_plain_loop(data):
     flips, right, first = [], [], []
@@ -68,7 +68,7 @@ def test_order_shares_equal_a_plain_loop(data):
         assert found[name].reason
 
 
-@examples(60)
+@examples(40)
 @given(rows(), st.integers(0, 2**32 - 1))
 def test_which_response_the_dataset_calls_a_changes_nothing(data, seed):
     """Mirrored rows: the other side is a, and so what was swapped is given."""
@@ -122,7 +122,7 @@ def asked_again(data):
     return retest(data["label"], verdict, weight, data["comparison"]), verdict, unit
 
 
-@examples(150)
+@examples(80)
 @given(rows())
 def test_retest_equals_pairs_and_variances_one_by_one(data):
     found, verdict, _ = asked_again(data)
@@ -143,7 +143,7 @@ def test_retest_equals_pairs_and_variances_one_by_one(data):
     assert np.array_equal(found.agreement.numerator, np.rint(found.agreement.numerator))
 
 
-@examples(60)
+@examples(40)
 @given(rows(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_no_digit(data, chance):
     order = list(range(data["label"].size))

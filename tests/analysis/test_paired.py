@@ -82,7 +82,7 @@ def brute_force(right, judged, group):
     return raw, adjusted
 
 
-@examples(150)
+@examples(80)
 @given(tables())
 def test_values_are_those_of_the_definition(table):
     right, judged, group = table

@@ -45,7 +45,7 @@ def exact_pearson(x, y) -> float:
     return math.copysign(math.sqrt(xy * xy / (xx * yy)), 1 if xy > 0 else -1)
 
 
-@examples(100)
+@examples(60)
 @given(observations(least=1))
 def test_correlations_equal_scipy_on_repeated_rows(seen):
     judged = seen.select(seen.judged)
@@ -69,7 +69,7 @@ def test_correlations_equal_scipy_on_many_rows(n, levels, seed):
     assert ours(x, label, np.ones(n)) == pytest.approx(oracle(x, CODE[label]), abs=1e-9, nan_ok=True)
 
 
-@examples(60)
+@examples(40)
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0, 1, 2])), min_size=2, max_size=9

@@ -14,7 +14,7 @@ from calf.analysis.row import Row
 numbers = st.floats(-1e6, 1e6) | st.sampled_from([0.0, 0.5, 1.0, -1.0])
 
 
-@examples(200)
+@examples(100)
 @given(st.lists(numbers, min_size=1, max_size=60), st.integers(0, 4))
 def test_the_percentiles_are_numpys(values, undefined):
     resampled = np.array([*values, *[np.nan] * undefined])

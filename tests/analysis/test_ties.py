@@ -114,14 +114,14 @@ def test_verdicts_at_the_edges_of_the_threshold():
     assert verdicts_at(np.zeros(0), 0.5).shape == (0,)
 
 
-@examples(120)
+@examples(70)
 @given(data(least=1))
 def test_the_best_threshold_is_that_of_brute_force(drawn):
     difference, label, weight, _, _ = drawn
     assert best_threshold(difference, label, weight) == brute_threshold(plain(difference, label, weight))
 
 
-@examples(100)
+@examples(60)
 @given(data())
 def test_cross_fitted_thresholds_are_those_of_brute_force(drawn):
     difference, label, weight, fold, _ = drawn
@@ -142,7 +142,7 @@ def test_the_smallest_of_several_best_thresholds():
     assert best_threshold(tied, np.array([2, 1, 0], dtype=np.int8), np.ones(3)) == 0.0
 
 
-@examples(100)
+@examples(60)
 @given(data())
 def test_shares_equal_brute_force(drawn):
     difference, label, weight, fold, judged = drawn
@@ -173,7 +173,7 @@ def test_shares_equal_brute_force(drawn):
         assert not share.numerator[~judged].any()
 
 
-@examples(100)
+@examples(60)
 @given(data(least=1))
 def test_neither_sides_nor_scale_nor_repeated_rows_matter(drawn):
     difference, label, weight, fold, _ = drawn
@@ -191,7 +191,7 @@ def test_neither_sides_nor_scale_nor_repeated_rows_matter(drawn):
     np.testing.assert_array_equal(cross_fitted(*repeated, np.repeat(fold, times)), np.repeat(folded, times))
 
 
-@examples(60)
+@examples(40)
 @given(data(least=1, most=10), st.integers(0, 5))
 def test_chance_levels_equal_a_plain_loop(drawn, seed):
     difference, label, weight, fold, _ = drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -77,6 +78,16 @@ class Broken:
     def judge(self, items):
         return [Failure("refused", "no") for _ in items]
 '''
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _parsers_are_made_once() -> Iterator[None]:
+    """Those of all commands are made anew otherwise, hundreds of times, which takes longer than many a command."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

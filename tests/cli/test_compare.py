@@ -11,11 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from few_resamples import take_one_floor
 
 import calf as library
 from calf.runs.run import open_run
@@ -51,6 +52,13 @@ class Moody:
 
 Compare = Callable[..., dict[str, Any]]
 Rights = dict[str, bool]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_floor(_few_resamples: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        take_one_floor(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.judging import ANSWERS, server, tiny
+from cli.judging import ANSWERS, server
+from cli.judging import tiny as on_the_sample
 from engine.server import ScriptedServer
+from few_resamples import take_one_floor
 
-__all__ = ["server", "tiny"]
+import calf as library
+from calf.datasets.writing import write
+
+__all__ = ["on_the_sample", "server"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_floor(_few_resamples: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        take_one_floor(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, of whose texts hardly anything is left: prompts are made quicker, and as many."""
+    path = tmp_path_factory.mktemp("short") / "short.jsonl"
+    sample = library.load_dataset("sample")
+    cut = [
+        dataclasses.replace(
+            c,
+            reference=(c.reference or "")[:40] or None,
+            response_a=c.response_a[:40] + c.response_a[-40:],
+            response_b=c.response_b[:40] + c.response_b[-40:],
+        )
+        for c in sample
+    ]
+    write(library.Dataset("short", tuple(cut)), path)
+    return path
+
+
+@pytest.fixture
+def tiny(on_the_sample: Any, short: Path) -> Any:
+    return lambda url, *more, **choices: [*on_the_sample(url, *more, **choices), "--dataset", str(short)]
 
 
 @pytest.fixture

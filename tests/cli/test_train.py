@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ from made_comparisons import made_dataset
 
 from calf.datasets.dataset import as_record
 
-FAST = ("--features", "form,lexical", "--model", "logistic")
+FAST = ("--features", "form,lexical", "--model", "logistic", "--folds", "3")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("calf.training.model._THRESHOLDS", 40)
+        yield
 
 
 @pytest.fixture
@@ -30,7 +38,7 @@ def flat(done) -> str:
 
 
 def test_it_prints_what_an_evaluator_is_worth(calf, made) -> None:
-    done = calf("train", "--on", made, *FAST)
+    done = calf("train", "--on", made, *FAST, "--folds", 5)  # with fewer, half of the groups are too few for a line
     for words in (
         "made: 120 comparisons in 40 groups", "features: form, lexical; model: logistic", "cross-fitted", "always-a °",
         "model_vs_model", "50% of the groups", "100% of the groups", "left out", "shuffled", "circle", "peak memory",

@@ -81,7 +81,7 @@ def third(value: float, values: list[float]) -> int:
     return int(value > np.quantile(values, 1 / 3)) + int(value > np.quantile(values, 2 / 3))
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(comparisons())
 def test_every_slice_is_what_its_name_says(drawn: list[Comparison]) -> None:
     data = dataset(*drawn)
@@ -120,7 +120,7 @@ def test_every_slice_is_what_its_name_says(drawn: list[Comparison]) -> None:
     assert sorted(thirds) == list(range(len(drawn)))
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(comparisons())
 def test_facts_are_what_they_say(drawn: list[Comparison]) -> None:
     facts = facts_of(dataset(*drawn))

@@ -413,6 +413,7 @@ def test_repeats_by_brute_force(tmp_path: Path) -> None:
 
 
 @with_few_resamples
+@with_few_resamples
 def test_a_part_of_a_complete_run_is_seen_as_if_alone(tmp_path: Path) -> None:
     data = small(45, seed=14, setting="model_vs_model")
     whole = evaluate("longer", data, runs=tmp_path / "one")

@@ -32,7 +32,7 @@ outcomes = st.one_of(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(texts, outcomes, max_size=6))
 def test_what_is_appended_is_read_again(tmp_path_factory: pytest.TempPathFactory, kept: dict) -> None:
     path = tmp_path_factory.mktemp("journal") / "judgments.jsonl"

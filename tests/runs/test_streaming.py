@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few_resamples import take_few, take_one_floor
 
 from calf import compare, evaluate, load_dataset
 from calf.datasets import dataset as dataset_module
@@ -66,12 +67,10 @@ def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(streamed, "STREAMED_FROM", 100)
     monkeypatch.setattr(streamed, "CHUNK", 40)
     monkeypatch.setattr(survey, "CHUNK", 40)
-    for module in ("measures", "across"):  # intervals are the same in both ways, however rough
-        monkeypatch.setattr(f"calf.analysis.{module}.COUNT_RESAMPLES", 100)
-    monkeypatch.setattr("calf.analysis.measures.RANK_RESAMPLES", 50)
-    monkeypatch.setattr("calf.analysis.measures._SHUFFLES", 5)
-    monkeypatch.setattr("calf.runs.rows.FLOORS", ("longer",))
-    monkeypatch.setattr("calf.comparing.COUNT_RESAMPLES", 100)
+    take_few(monkeypatch)  # intervals are the same in both ways, however rough
+    take_one_floor(monkeypatch)
+    for module in ("analysis.measures", "analysis.across", "analysis.annotators", "comparing"):
+        monkeypatch.setattr(f"calf.{module}.COUNT_RESAMPLES", 100)
     monkeypatch.setattr("calf.analysis.paired.FLIPS", 500)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(METRICS)
@@ -98,6 +97,10 @@ def comparisons(size: int = 230, seed: int = 0, **more: Any) -> list[Comparison]
             )
         )  # fmt: skip
     return [dataclasses.replace(c, **more) for c in found]
+
+
+PLAIN: dict[str, Any] = {"language": "en", "setting": "model_vs_model", "subject": None, "annotations": ()}
+"""For tests of what is judged and kept: with as few slices as there can be, and no people, whose rows take longest."""
 
 
 def both(path: Path, rows: list[Comparison]) -> tuple[Dataset, StreamedDataset]:
@@ -175,7 +178,7 @@ def test_both_orders(tmp_path: Path, rule: Any) -> None:
 
 
 def test_worker_processes_end_with_the_same_bytes(tmp_path: Path) -> None:
-    _, found = both(tmp_path / "data.parquet", comparisons(language="en"))
+    _, found = both(tmp_path / "data.parquet", comparisons(**PLAIN))
     same_files(
         evaluate("rouge-1", found, runs=tmp_path / "one"),
         evaluate("rouge-1", found, runs=tmp_path / "two", jobs=2),
@@ -187,7 +190,7 @@ def asked() -> list[str]:
 
 
 def test_it_continues_with_the_parts_that_are_not_there(tmp_path: Path) -> None:
-    _, found = both(tmp_path / "data.parquet", comparisons())
+    _, found = both(tmp_path / "data.parquet", comparisons(**PLAIN))
     Path("stop").touch()
     with pytest.raises(KeyboardInterrupt):
         evaluate("mine.py:Counted", found, runs=tmp_path / "runs")
@@ -212,7 +215,7 @@ def test_it_continues_with_the_parts_that_are_not_there(tmp_path: Path) -> None:
 
 def test_a_killed_run_loses_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "_KEEP_SECONDS", -1.0)
-    rows = comparisons(language="en", context="")
+    rows = comparisons(**PLAIN, context="")
     whole, found = both(tmp_path / "data.parquet", rows)
     sizes: list[int] = []
     written = streaming.write_scores
@@ -229,7 +232,7 @@ def test_a_killed_run_loses_little(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_failures_that_may_pass_are_tried_again(tmp_path: Path) -> None:
-    _, found = both(tmp_path / "data.parquet", comparisons())
+    _, found = both(tmp_path / "data.parquet", comparisons(**PLAIN))
     Path("away").touch()
     failed = evaluate("mine.py:Counted", found, runs=tmp_path / "runs")
     assert set(failed.failures) == {"error"}
@@ -245,7 +248,7 @@ def test_failures_that_may_pass_are_tried_again(tmp_path: Path) -> None:
 
 
 def test_what_must_see_everything_is_given_everything(tmp_path: Path) -> None:
-    whole, found = both(tmp_path / "data.parquet", comparisons())
+    whole, found = both(tmp_path / "data.parquet", comparisons(**PLAIN))
     for metric, choices in (("mine.py:Looks", {}), ("random", {}), ("mine.py:Counted", {"repeat": 2})):
         one, other = (
             evaluate(metric, data, runs=tmp_path / name, **choices)  # type: ignore[arg-type]
@@ -258,7 +261,7 @@ def test_what_must_see_everything_is_given_everything(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_files_is_one_dataset(tmp_path: Path) -> None:
-    rows = comparisons()
+    rows = comparisons(**PLAIN)
     folder = tmp_path / "folder"
     folder.mkdir()
     for place, at in enumerate((0, 100, 180)):
@@ -307,8 +310,8 @@ def test_a_bad_row_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
-    _, found = both(path, comparisons())
-    write(Dataset("x", tuple(comparisons()[::-1])), path)
+    _, found = both(path, comparisons(**PLAIN))
+    write(Dataset("x", tuple(comparisons(**PLAIN)[::-1])), path)
     with pytest.raises(DataError, match="not what it was"):
         evaluate("longer", found, runs=tmp_path / "runs")
 
@@ -317,7 +320,7 @@ def test_large_row_groups_and_small_ones_are_read_alike(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     path = tmp_path / "data.parquet"
-    write(Dataset("x", tuple(comparisons())), path)
+    write(Dataset("x", tuple(comparisons(**PLAIN))), path)
     table = pq.read_table(path)
     for size in (1, 7, 40, 41, 500):
         pq.write_table(table, path, row_group_size=size)
@@ -365,7 +368,7 @@ def test_intervals_of_many_comparisons_pool_groups_and_say_so(
 
 
 def test_a_disk_that_is_full_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, found = both(tmp_path / "data.parquet", comparisons())
+    _, found = both(tmp_path / "data.parquet", comparisons(**PLAIN))
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")

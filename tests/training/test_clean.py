@@ -71,7 +71,7 @@ def test_what_every_cleaner_takes_out(text: str, clean: str) -> None:
     assert Cleaner().text(text) == clean
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.sampled_from([*"。\n 答：:水a.!", "回答结束", "Answer:", "<|im_end|>", "zz"]), max_size=14).map("".join)
 )

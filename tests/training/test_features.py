@@ -90,7 +90,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     a=TEXTS, b=TEXTS, reference=st.none() | TEXTS, question=TEXTS, context=TEXTS,
     language=st.sampled_from(["zh", "en", "th", "xx"]), fitted=st.booleans(),

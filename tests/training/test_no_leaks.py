@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from few_resamples import take_few
 from made_comparisons import FILLER, made_comparisons, made_examples, pick, turned
 
 from calf.datasets.audit import audit
@@ -19,6 +21,17 @@ from calf.types import Comparison
 
 FAMILIES = ("form", "lexical", "coverage")
 MARKER = "~~ filed under seven ~~"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick() -> Iterator[None]:
+    """Quicker, as is: what is learned from whom does not depend on these."""
+    with pytest.MonkeyPatch.context() as patch:
+        take_few(patch)
+        patch.setattr("calf.training.model._INNER_FOLDS", 2)
+        patch.setattr("calf.training.model._THRESHOLDS", 40)
+        patch.setattr("calf.training.estimators._TREES", 20)
+        yield
 
 
 def examples_of(comparisons: list[Comparison]) -> Examples:
@@ -50,18 +63,20 @@ def comparisons() -> list[Comparison]:
     return made_comparisons(70)
 
 
-def test_labels_that_can_be_learned_are_learned_and_flipped_ones_are_not(comparisons: list[Comparison]) -> None:
-    examples = examples_of(comparisons)
+@pytest.fixture(scope="module")
+def examples(comparisons: list[Comparison]) -> Examples:
+    return examples_of(comparisons)
+
+
+def test_labels_that_can_be_learned_are_learned_and_flipped_ones_are_not(examples: Examples) -> None:
     learned = cross_fit(examples, model="logistic")
     row = figures(examples.label, learned.verdict, examples.groups)
     assert row["decided_accuracy_low"] > 0.75
-    check_chance(examples, "logistic", 5)
+    check_chance(examples, "logistic", 2)
 
 
 @pytest.mark.parametrize("model", ["trees", "boosting"])
-def test_flipped_labels_teach_no_other_estimator_either(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calf.training.model._INNER_FOLDS", 2)  # quicker, as is
-    monkeypatch.setattr("calf.training.estimators._TREES", 40)
+def test_flipped_labels_teach_no_other_estimator_either(model: str) -> None:
     examples = made_examples(240, strength=3.0)
     learned = cross_fit(examples, model=model, count=2)
     row = figures(examples.label, learned.verdict, examples.groups)
@@ -100,17 +115,18 @@ def test_a_planted_marker_is_named_by_the_audit_and_gone_before_features() -> No
 
     # Left in, it is the best of all features: it says which response is response_a.
     items = [item_of(c) for c in planted]
-    left_in = replace(examples_of(planted), pairs=Extractor(FAMILIES).fit(items).pairs(items))
+    examples = examples_of(planted)
+    left_in = replace(examples, pairs=Extractor(FAMILIES).fit(items).pairs(items))
     row = figures(left_in.label, cross_fit(left_in, model="logistic").verdict, left_in.groups)
     assert row["decided_accuracy_low"] > 0.75
 
-    examples = examples_of(planted)
     row = figures(examples.label, cross_fit(examples, model="logistic").verdict, examples.groups)
     assert row["decided_accuracy_low"] < 0.5 < row["decided_accuracy_high"]
 
 
-def test_ids_sources_subjects_settings_and_sides_change_no_verdict(comparisons: list[Comparison]) -> None:
-    examples = examples_of(comparisons)
+def test_ids_sources_subjects_settings_and_sides_change_no_verdict(
+    comparisons: list[Comparison], examples: Examples
+) -> None:
     plain = cross_fit(examples, model="logistic")
     strange = [
         replace(c, id=f"x{at}", setting="human_vs_model", source_a="human", source_b="gpt", subject=c.label)
@@ -125,8 +141,7 @@ def test_ids_sources_subjects_settings_and_sides_change_no_verdict(comparisons: 
     np.testing.assert_allclose(np.where(back[:, None], found[:, [1, 0, 2]], found), plain.probabilities, atol=5e-3)
 
 
-def test_a_fold_is_judged_by_what_was_learned_from_other_groups_alone(comparisons: list[Comparison]) -> None:
-    examples = examples_of(comparisons)
+def test_a_fold_is_judged_by_what_was_learned_from_other_groups_alone(examples: Examples) -> None:
     whole = cross_fit(examples, model="logistic")
     of_group = dict(zip(examples.groups, whole.fold.tolist(), strict=True))
     assert all(of_group[name] == fold for name, fold in zip(examples.groups, whole.fold, strict=True))
