@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["files_of", "open_file", "remove_file", "shrink"]
+__all__ = ["open_file", "remove_file", "shrink", "size_of"]
 
 
 def open_file(
@@ -53,9 +53,12 @@ def open_file(
     return connection
 
 
-def files_of(path: Path) -> tuple[Path, ...]:
-    """The files that SQLite makes of one, whether they are there or not."""
-    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm"))
+def size_of(path: Path) -> int:
+    """Bytes on the disk, with the log of what is not in the file yet.
+
+    The third file is an index that processes share while they have the file open, this one as well: nothing is in it.
+    """
+    return sum(file.stat().st_size for file in _files_of(path)[:2] if file.exists())
 
 
 def shrink(connection: sqlite3.Connection) -> None:
@@ -71,7 +74,12 @@ def remove_file(path: Path) -> None:
         UserError: it cannot be removed.
     """
     try:
-        for file in files_of(path):
+        for file in _files_of(path):
             file.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    """The files that SQLite makes of one, whether they are there or not."""
+    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm"))

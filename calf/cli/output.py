@@ -85,10 +85,11 @@ def print_runs(runs: Sequence[Run], format: str) -> None:  # noqa: A002  # the c
 
 def console_of() -> Console:
     """Where tables are printed."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleDimensions
 
     console = Console(highlight=False)
-    console.width = max(console.width, WIDTH) if sys.stdout.isatty() else WIDTH  # a narrow terminal wraps, none is cut
+    width = max(console.width, WIDTH) if sys.stdout.isatty() else WIDTH  # a narrow terminal wraps, none is cut
+    console.size = ConsoleDimensions(width, console.height)  # both, or a dumb terminal keeps its 80 columns
     return console
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calf.engine.request import Reply
 from calf.errors import UserError
-from calf.sqlite import files_of, open_file, remove_file, shrink
+from calf.sqlite import open_file, remove_file, shrink, size_of
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ class Cache:
         )
         with self._explained():
             models = tuple(ModelInfo(*row) for row in self._open().execute(query))
-        # The last is an index that processes share while they have the file open, this one as well: no answer is in it.
-        file, log, _ = files_of(self.path)
-        return CacheInfo(self.path, sum(part.stat().st_size for part in (file, log) if part.exists()), models)
+        return CacheInfo(self.path, size_of(self.path), models)
 
     def clear(self, model: str | None = None) -> int:
         """Remove the answers of a model (default: all, and the file with them if it is damaged); how many there were.

@@ -160,11 +160,23 @@ _LOOKALIKES = {
 }  # fmt: skip
 
 
+class _Plain(dict[int, str | None]):
+    """What becomes of a character, for `str.translate`; found out when it is first met."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        kept = str(unicodedata.digit(char, char))
+        gone = unicodedata.category(char)[0] == "M" or not kept.isalnum()
+        value = self[code] = None if gone else kept.translate(_LOOKALIKES)
+        return value
+
+
+_PLAIN = _Plain()
+
+
 def _folded(text: str) -> str:
     """The letters and digits of a text alone, in their plainest form: no accents, digits of all scripts as ASCII."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = (str(unicodedata.digit(c, c)) for c in plain if unicodedata.category(c)[0] != "M")
-    return "".join(c for c in kept if c.isalnum()).translate(_LOOKALIKES)
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_PLAIN)
 
 
 def _sections(text: str, name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from calf.errors import UserError
-from calf.sqlite import files_of, open_file, remove_file, shrink
+from calf.sqlite import open_file, remove_file, shrink, size_of
 from calf.workspace import cache_folder
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class KeptVectors:
         query = "SELECT model, count(*), sum(bytes), min(made), max(used) FROM texts GROUP BY model ORDER BY model"
         with self._lock, self._explained():
             models = tuple(KeptModel(*row) for row in self._open().execute(query))
-            size = sum(file.stat().st_size for file in files_of(self.path) if file.exists())
+            size = size_of(self.path)
         return KeptInfo(self.path, size, self.bound, models)
 
     def clear(self, model: str | None = None) -> int:

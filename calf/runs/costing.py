@@ -26,7 +26,7 @@ Line = dict[str, Any]
 _ASKING = frozenset({"judge", "agents"})
 """Families that ask a model: without a record of what that took, nobody knows."""
 
-_UNKNOWN = "nobody counted what it took"
+_UNKNOWN = "nobody counted what its judgments took (where they are kept, the same calf evaluate counts it)"
 
 
 def cost_lines(about: Sequence[Line], runs: Sequence[Run], seen: Outcomes, group: Integers) -> list[Line]:
@@ -54,7 +54,7 @@ def cost_lines(about: Sequence[Line], runs: Sequence[Run], seen: Outcomes, group
         for one, count in zip(known, decisions, strict=True)
     ]
     chosen = [column for column, cost in enumerate(costs) if cost is not None]
-    rows = seen.covered[:, chosen].all(axis=1)
+    rows = seen.covered[:, chosen].all(axis=1) & bool(chosen)
     front = None
     if chosen and rows.any():
         front = pareto_front(

@@ -311,7 +311,7 @@ def _same_from(probabilities: Floats, label: Codes, weight: float) -> float:
     for threshold in tried:
         verdict = np.where(ratio >= threshold, SAME, better).astype(np.int8)
         counts = confusion(label, verdict, ones, nobody, 1)[0]
-        value = float(accuracy(counts)) + weight * float(macro_f1(counts))
+        value = float(accuracy(counts)) + (weight * float(macro_f1(counts)) if weight else 0.0)
         if value > best + 1e-12:
             best = value
             found = float(threshold) if np.isfinite(threshold) else found

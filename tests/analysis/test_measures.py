@@ -254,8 +254,9 @@ def test_other_codes_of_folds_comparisons_and_annotators_change_nothing(drawn):
         )
     before = measure(seen, annotations=drawn[1])
     after = measure(other, annotations=annotations)
-    for key in keys():
-        assert after[key] == (pytest.approx(before[key], abs=1e-12) if "kappa" in key else before[key]), key
+    for key in keys():  # sums over comparisons in another order are rounded otherwise
+        rounded = "kappa" in key or key == "rerun_variance"
+        assert after[key] == (pytest.approx(before[key], abs=1e-12) if rounded else before[key]), key
 
 
 def mirrored(key: str) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calf.formatting import number
@@ -47,6 +47,7 @@ OPTIONS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "two", 
 RESTS = st.sampled_from(["", " (both orders)", " #a1b2c3"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, OPTIONS, RESTS), max_size=6))
 def test_no_two_titles_become_one_and_nothing_is_lost(parts: list[tuple[str, dict[str, str], str]]) -> None:
     titles = {write_spec(name, options) + rest: (name, options, rest) for name, options, rest in parts}

@@ -13,7 +13,7 @@ from likelihood_models import CHATML, byte_tokenizer, needs_likelihood, one_thre
 from calf.errors import OptionError, UserError
 from calf.models.chat import chat_ids, harmless
 from calf.models.find import find_weights
-from calf.models.generate import Generator, Sampling, TooLongError, find_causal
+from calf.models.generate import Generator, Sampling, TooLongError, find_causal, unpacked
 
 __all__ = ["one_thread"]  # a fixture
 
@@ -259,7 +259,8 @@ def test_a_tokenizer_without_a_template_is_refused_before_anything_is_loaded(fol
 def test_a_gguf_file_answers(tmp_path: Path) -> None:
     weights = find_causal(str(write_gguf(tmp_path / "tiny.gguf")))
     assert weights.revision.startswith("gguf sha256:")
-    (answer,) = Generator(weights, "cpu").answers(Generator(weights, "cpu").prompt(ASKED), Sampling(5))
+    generator = Generator(unpacked(weights), "cpu")
+    (answer,) = generator.answers(generator.prompt(ASKED), Sampling(5))
     assert 1 <= answer.tokens <= 5
 
 
