@@ -20,8 +20,11 @@ def write_csv(rows: Sequence[Mapping[str, Any]], stream: Any) -> None:
 
 
 def number(value: Any) -> str:
-    """A share or a correlation with three decimals; "-" where it is undefined."""
-    return "-" if value is None else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
+    """A share or a correlation with three decimals; "-" where it is undefined.
+
+    Of what is a little below 0 the sign stays, since it says on which side of 0 an interval ends.
+    """
+    return "-" if value is None else f"{value + 0.0:.3f}"  # -0.0 itself has no sign
 
 
 def whole(value: float | None) -> str:

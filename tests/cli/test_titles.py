@@ -73,6 +73,6 @@ def test_tables_of_all_commands_are_short_and_files_are_whole(calf: Any) -> None
     assert sorted(row["metric"] for row in rows) == names
 
 
-@pytest.mark.parametrize("value", [-0.0, -0.0004, 0.0])
-def test_nothing_is_minus_nothing(value: float) -> None:
-    assert number(value) == "0.000"
+@pytest.mark.parametrize(("value", "shown"), [(-0.0, "0.000"), (0.0, "0.000"), (-0.0004, "-0.000"), (None, "-")])
+def test_nothing_has_no_sign_but_a_little_less_has(value: float | None, shown: str) -> None:
+    assert number(value) == shown
