@@ -139,6 +139,10 @@ def test_after_a_run_its_tokens_and_speed_are_used_and_the_error_is_said(
     spent = {run["order"]: run for run in json.loads(calf("runs", "list", "--format", "json").stdout)["runs"]}
     assert expected["expected"]["cost"] == pytest.approx(spent["swapped"]["cost"], rel=0.01)
     assert expected["expected"]["cost"] < expected["most_cost"]
+    likely, asked = expected["expected"]["input_tokens"], expected["sent"]["input_tokens"]
+    assert likely < 0.9 * asked, "the server counts fewer"
+    assert expected["least_cost"] == pytest.approx(likely * 1.25 / 1e6, rel=1e-3)
+    assert expected["most_cost"] == pytest.approx((asked * 2.5 + 192 * 50 * 10) / 1e6)
     assert expected["expected"]["seconds"] == pytest.approx(spent["given"]["seconds"], rel=0.01)
 
     checks = said(*judge, "--order", "both", "--fresh", "--no-cache")["checks"]
