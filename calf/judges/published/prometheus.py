@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calf.errors import UserError
+from calf.judges.base import Judge
 from calf.judges.published.judge import PublishedPairwise, PublishedScore
 
 if TYPE_CHECKING:
@@ -78,7 +79,22 @@ def _described(package: bool) -> dict[str, str]:
         return {"prompt": f"{_DISTRIBUTION} of an unknown version"}
 
 
-class PrometheusRelative(PublishedPairwise):
+class _OfThePackage(Judge):
+    """What the four have in common: whose prompt it is."""
+
+    _constants: tuple[str, str]
+
+    def __init__(self, prompt_en: str, prompt_zh: str, package: bool = True, **others: Any) -> None:
+        packaged = packaged_prompt(*self._constants) if package else None
+        super().__init__(packaged or prompt_en, packaged or prompt_zh, **others)
+        self.package = package
+
+    def describe(self, languages: Sequence[str]) -> Mapping[str, str]:
+        """What `Judge.describe` says, and where the prompt is from."""
+        return {**super().describe(languages), **_described(self.package)}
+
+
+class PrometheusRelative(_OfThePackage, PublishedPairwise):
     """Prometheus 2 (Kim et al. 2024, arXiv 2405.01535), relative grading with a reference: A or B, never a tie.
 
     Its prompt is that of the package prometheus-eval (0.1.20: `prompts.py`, RELATIVE_PROMPT) where it is installed,
@@ -92,15 +108,6 @@ class PrometheusRelative(PublishedPairwise):
 
     _constants = ("REL_SYSTEM_PROMPT", "RELATIVE_PROMPT")
 
-    def __init__(self, prompt_en: str, prompt_zh: str, package: bool = True, **others: Any) -> None:
-        packaged = packaged_prompt(*self._constants) if package else None
-        super().__init__(packaged or prompt_en, packaged or prompt_zh, **others)
-        self.package = package
-
-    def describe(self, languages: Sequence[str]) -> Mapping[str, str]:
-        """What `Judge.describe` says, and where the prompt is from."""
-        return {**super().describe(languages), **_described(self.package)}
-
 
 class PrometheusRelativeWithoutReference(PrometheusRelative):
     """Prometheus 2, relative grading without a reference: A or B, never a tie."""
@@ -109,7 +116,7 @@ class PrometheusRelativeWithoutReference(PrometheusRelative):
     _constants = ("REL_SYSTEM_PROMPT", "RELATIVE_PROMPT_WO_REF")
 
 
-class PrometheusAbsolute(PublishedScore):
+class PrometheusAbsolute(_OfThePackage, PublishedScore):
     """Prometheus 2 (Kim et al. 2024, arXiv 2405.01535), absolute grading with a reference: 1 to 5.
 
     Args:
@@ -118,15 +125,6 @@ class PrometheusAbsolute(PublishedScore):
     """
 
     _constants = ("ABS_SYSTEM_PROMPT", "ABSOLUTE_PROMPT")
-
-    def __init__(self, prompt_en: str, prompt_zh: str, package: bool = True, **others: Any) -> None:
-        packaged = packaged_prompt(*self._constants) if package else None
-        super().__init__(packaged or prompt_en, packaged or prompt_zh, **others)
-        self.package = package
-
-    def describe(self, languages: Sequence[str]) -> Mapping[str, str]:
-        """What `Judge.describe` says, and where the prompt is from."""
-        return {**super().describe(languages), **_described(self.package)}
 
 
 class PrometheusAbsoluteWithoutReference(PrometheusAbsolute):
