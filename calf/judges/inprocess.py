@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calf.engine.inprocess import DRAWS, HONOURS, InProcess
 from calf.engine.server import Server
-from calf.errors import MissingDependencyError, OptionError, UserError
+from calf.errors import MissingDependencyError, OptionError
 from calf.models.device import check_device, find_device
 from calf.models.generate import Generator, find_causal, unpacked
 
@@ -70,16 +70,12 @@ class InProcessModel:
     def found(self) -> Weights | Gguf:
         """The model on disk; a GGUF file is not unpacked yet.
 
+        It must be there even where nobody is asked (`--replay`): the run is known by its weights.
+
         Raises:
             UserError: it cannot be had.
         """
-        try:
-            return find_causal(self._model, code=self._code)
-        except UserError as error:
-            # The signature is made before anybody knows of a record, and has no place for what that says.
-            raise UserError(
-                f"{error} (a run is known by its model's weights: they must be there, even for --replay)"
-            ) from error
+        return find_causal(self._model, code=self._code)
 
     @property
     def identity(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from few_resamples import take_few
+from few_resamples import take_few, take_one_floor
 
 from calf.cli import main
 
@@ -95,6 +95,14 @@ def _few_resamples() -> Iterator[None]:
     """Of a module, since some of them keep runs for all their tests."""
     with pytest.MonkeyPatch.context() as patch:
         take_few(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_floor(_few_resamples: None) -> Iterator[None]:
+    """For modules in which the floors say nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        take_one_floor(patch)
         yield
 
 

@@ -11,12 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from few_resamples import take_one_floor
 
 import calf as library
 from calf.runs.run import open_run
@@ -54,11 +53,7 @@ Compare = Callable[..., dict[str, Any]]
 Rights = dict[str, bool]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_floor(_few_resamples: None) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_one_floor(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("one_floor")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from cli.judging import ANSWERS, server
 from cli.judging import tiny as on_the_sample
 from engine.server import ScriptedServer
-from few_resamples import take_one_floor
 
 import calf as library
 from calf.datasets.writing import write
@@ -20,11 +18,7 @@ from calf.datasets.writing import write
 __all__ = ["on_the_sample", "server"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_floor(_few_resamples: None) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        take_one_floor(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("one_floor")
 
 
 @pytest.fixture(scope="module")

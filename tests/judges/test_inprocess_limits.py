@@ -174,13 +174,13 @@ def test_a_replay_unpacks_no_gguf_file(parrot: Parrot, tmp_path: Path, monkeypat
     assert replayed.verdict == recorded.verdict
 
 
-def test_a_replay_says_why_the_weights_must_be_there(parrot: Parrot, tmp_path: Path) -> None:
+def test_a_replay_needs_the_weights_by_which_the_run_is_known(parrot: Parrot, tmp_path: Path) -> None:
     options = {"model": str(tmp_path / "model"), "engine": "transformers"}
     record, runs = tmp_path / "record.jsonl", tmp_path / "runs"
     data = comparisons(1)
     calf.evaluate("judge-pairwise", data, options=options, spending=Spending(record=record), runs=runs)
     shutil.rmtree(tmp_path / "model")
-    with pytest.raises(UserError, match=r"no such folder \(.*: they must be there, even for --replay\)$") as said:
+    with pytest.raises(UserError, match=r"no such folder$") as said:
         calf.evaluate("judge-pairwise", data, options=options, spending=Spending(replay=record), runs=runs)
     assert "\n" not in str(said.value)
 
