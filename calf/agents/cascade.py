@@ -76,6 +76,7 @@ class Cascade:
     """
 
     family = "agents"
+    version = 2  # thresholds by language, from folds of the whole dataset
     needs_reference = False  # one of the two may judge without
     default_order: OrderChoice = "both"
     unsigned: tuple[str, ...] = ("concurrency", "timeout", "prices", "key_variable")
